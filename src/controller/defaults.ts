@@ -1,0 +1,48 @@
+/**
+ * The figures controllers and managers run by unless told otherwise. docs/controller.md and docs/manager.md print these
+ * tables, and a test holds them together. Durations are in ms.
+ */
+
+/** Defaults of a controller. */
+export const controllerDefaults = Object.freeze({
+  /** Keys at once. controller-runtime's MaxConcurrentReconciles. */
+  concurrency: 1,
+  /** How long a run may take before its context is revoked. controller-runtime has none; a run that hangs must be found. */
+  timeout: 300_000,
+  /** How long the sources may take to sync. controller-runtime's CacheSyncTimeout. */
+  cacheSyncTimeout: 120_000,
+  /** Priority of a key that a change woke. */
+  priority: 0,
+  /** Priority of what was there at the start and of resyncs. controller-runtime's LowPriority. */
+  initialPriority: -100,
+  /** Conflicts in a row that are retried at once. */
+  conflictsAtOnce: 5,
+  /** Tries of a write of the framework's own (status, finalizer) that loses to writes of others. */
+  writeTries: 5,
+  /** Tries of a `map` that throws, and the wait before the first; it doubles. */
+  mapTries: 8,
+  mapRetryDelay: 250,
+  /** Runs in a row that a key may cause itself before it is slowed. */
+  hotLoopRuns: 10,
+  /** First wait of a key that keeps causing its own runs; it doubles up to the longest. */
+  hotLoopBaseDelay: 1_000,
+  hotLoopMaxDelay: 60_000,
+  /** Runs kept for `explain`, of all keys together. */
+  journalRuns: 1_000,
+} as const);
+
+/** Defaults of a manager. */
+export const managerDefaults = Object.freeze({
+  /** How long a stop waits for running reconciles. controller-runtime's GracefulShutdownTimeout. */
+  gracePeriod: 30_000,
+  /** Work waits and nothing finished for this long: wedged. */
+  wedgedAfter: 60_000,
+  /** A source without a sync, or a standby without a lease read, for this long fails readiness. */
+  loopLagInterval: 1_000,
+  /** The event loop was late by this much: liveness fails. */
+  loopLagLimit: 10_000,
+  /** client-go's leader election. */
+  leaseDuration: 15_000,
+  renewDeadline: 10_000,
+  retryPeriod: 2_000,
+} as const);

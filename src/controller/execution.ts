@@ -1,0 +1,148 @@
+/**
+ * What a run does around the reconciler: the finalizer before it, status, pruning and the finalizer after it, all of it in
+ * one transaction where the controller asks for that.
+ *
+ * Invariants: the finalizer is stored, and shown by the cache, before `reconcile` sees the object; it is removed after
+ * `finalize` returned without asking to come again, and kept when it threw. A transactional run commits whole or not at all.
+ */
+import { durationMs } from '../schemas/index.js';
+import type { Deps, Logger, Store, Transaction } from '../store/index.js';
+import { bindStore } from './bound-store.js';
+import { createContext, type ContextHost } from './context.js';
+import { addFinalizer, hasFinalizer, removeFinalizer } from './finalizer.js';
+import type { RunEnd } from './outcome.js';
+import { pruneChildren } from './prune.js';
+import type { Run } from './run.js';
+import { writeStatus } from './status-writer.js';
+import type { ControllerDefinition } from './types.js';
+import type { CachedObject, Wiring } from './wiring.js';
+
+/** What execution needs of the loop. */
+export interface ExecutionHost extends ContextHost {
+  readonly controller: ControllerDefinition;
+  readonly deps: Deps;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly wiring: Wiring;
+  /** Aborts when the loop stops. */
+  readonly stopSignal: AbortSignal;
+}
+
+/** `finalize` returned nothing, or nothing to wait for (a duration of 0 is none): the cleanup is complete. */
+export function isDone(result: unknown): boolean {
+  if (typeof result !== 'object' || result === null) return true;
+  const { requeueAfter } = result as { requeueAfter?: unknown };
+  return requeueAfter === undefined || requeueAfter === 0 || (typeof requeueAfter === 'string' && durationMs(requeueAfter) === 0);
+}
+
+/** Runs the reconciler on `run.object`; what it returns may be a promise. Sets `run.skipped` when there is nothing to do. */
+export function execute(host: ExecutionHost, run: Run): unknown {
+  const { controller } = host;
+  if (controller.transactional) return executeInTransaction(host, run);
+  if (controller.finalize !== undefined) {
+    const object = run.object as CachedObject;
+    const marked = hasFinalizer(object, controller.finalizer);
+    if (object.metadata.deletionTimestamp !== undefined) {
+      if (!marked) {
+        run.skipped = 'terminating';
+        return undefined;
+      }
+      run.phase = 'finalize';
+      return controller.finalize(createContext(host, run));
+    }
+    if (!marked) return executeMarked(host, run);
+  }
+  return controller.reconcile(createContext(host, run));
+}
+
+/** Stores the finalizer, waits until the cache shows it, and only then reconciles. */
+async function executeMarked(host: ExecutionHost, run: Run): Promise<unknown> {
+  const { controller, wiring, store } = host;
+  const revision = await addFinalizer(run, { store, definition: controller.for, finalizer: controller.finalizer });
+  await wiring.primary.caughtUp(revision, { signal: host.stopSignal });
+  const object = wiring.primary.get(run.key);
+  if (object === undefined || object.metadata.deletionTimestamp !== undefined || host.stopSignal.aborted || run.revoked !== undefined) {
+    // It went, or began to, between the two: that change runs the key again.
+    run.skipped = 'terminating';
+    return undefined;
+  }
+  run.object = object;
+  return controller.reconcile(createContext(host, run));
+}
+
+/** The whole run as one transaction: committed when the reconciler returns, undone when it throws. */
+async function executeInTransaction(host: ExecutionHost, run: Run): Promise<unknown> {
+  const { store } = host;
+  run.beginTransaction();
+  let committed = false;
+  try {
+    const result = await store.transaction(
+      async (tx) => {
+        const value = await insideTransaction(host, run, tx);
+        // Revoked while it ran: throwing here undoes it all.
+        run.assertWritable();
+        return value;
+      },
+      { retries: 0, source: run.source },
+    );
+    committed = run.stagedWrites > 0;
+    return result;
+  } finally {
+    run.endTransaction(committed ? store.revision : undefined);
+  }
+}
+
+async function insideTransaction(host: ExecutionHost, run: Run, tx: Transaction): Promise<unknown> {
+  const { controller, deps } = host;
+  const seen = run.object as CachedObject;
+  const target = { store: tx, definition: controller.for, finalizer: controller.finalizer };
+  const finalize = seen.metadata.deletionTimestamp === undefined ? undefined : controller.finalize;
+  const marked = controller.finalize !== undefined && hasFinalizer(seen, controller.finalizer);
+  if (finalize !== undefined && !marked) {
+    run.skipped = 'terminating';
+    return undefined;
+  }
+  if (controller.finalize !== undefined && !marked) await addFinalizer(run, target);
+  const context = createContext(host, run, tx);
+  if (finalize !== undefined) run.phase = 'finalize';
+  const result = finalize === undefined ? await controller.reconcile(context) : await finalize(context);
+  if (finalize === undefined) await prune(host, run, tx);
+  if (run.collected) await writeStatus(run, { store: tx, definition: controller.for, clock: deps.clock }, false);
+  if (finalize !== undefined && isDone(result)) await removeFinalizer(run, target);
+  run.statusPatches = undefined;
+  run.conditions = undefined;
+  return result;
+}
+
+/** Whether something is to be written now that the reconciler has settled. */
+export function owesWrites(host: ExecutionHost, run: Run, end: RunEnd): boolean {
+  const { controller } = host;
+  if (run.skipped !== undefined || run.revoked !== undefined) return false;
+  if (end.ended !== 'returned') return run.conditions !== undefined && !run.aborted;
+  return run.collected || (!controller.transactional && (run.phase === 'finalize' || controller.prune.length > 0));
+}
+
+/** Writes what is owed. A failure makes a run that returned one that threw; that of a run that threw is only told. */
+export async function writeOwed(host: ExecutionHost, run: Run, end: RunEnd): Promise<RunEnd> {
+  const { controller, store, deps } = host;
+  try {
+    if (end.ended === 'returned' && run.phase === 'reconcile' && !controller.transactional) await prune(host, run, undefined);
+    if (run.collected) await writeStatus(run, { store, definition: controller.for, clock: deps.clock }, end.ended !== 'returned');
+    if (end.ended === 'returned' && run.phase === 'finalize' && !controller.transactional && isDone(end.result)) {
+      await removeFinalizer(run, { store, definition: controller.for, finalizer: controller.finalizer });
+    }
+    return end;
+  } catch (error) {
+    if (end.ended === 'returned') return { ended: 'threw', error };
+    host.logger.debug({ key: run.key, reconcileID: run.id, err: error }, 'the conditions of a failed reconcile could not be written');
+    return end;
+  }
+}
+
+async function prune(host: ExecutionHost, run: Run, tx: Transaction | undefined): Promise<void> {
+  const types = host.controller.prune;
+  if (types.length === 0) return;
+  const { uid } = (run.object as CachedObject).metadata;
+  const store = bindStore(host.store, run, tx);
+  await pruneChildren({ store, types, ensured: run.ensured, children: (type) => host.controlled(type, uid) ?? [] });
+}

@@ -1,0 +1,1 @@
+export { GarbageCollector, type CollectorStats } from './collector.js';

@@ -1,0 +1,109 @@
+/**
+ * What ran lately, and why: the material of `explain`.
+ *
+ * Invariants: bounded by a number of runs, all keys together; keeping a run costs one slot of a ring and no copy.
+ */
+import type { Cause } from './causes.js';
+import type { Outcome } from './outcome.js';
+import type { Run, SkipReason } from './run.js';
+
+/** One run, as told. */
+export interface RunReport {
+  readonly controller: string;
+  readonly key: string;
+  readonly reconcileId: string;
+  readonly phase: 'reconcile' | 'finalize';
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly durationMs: number;
+  /** How long the key waited, ready, for a worker. */
+  readonly waitedMs: number;
+  readonly attempt: number;
+  readonly causes: readonly Cause[];
+  /** Causes that were not kept. */
+  readonly droppedCauses: number;
+  readonly outcome: Outcome['kind'] | SkipReason | 'running';
+  readonly error: string | undefined;
+  readonly requeueAfterMs: number | undefined;
+  /** Writes that made a revision, and writes that changed nothing. */
+  readonly writes: number;
+  readonly noopWrites: number;
+  /** The newest revision it wrote. */
+  readonly lastRevision: string | undefined;
+}
+
+interface Entry {
+  readonly run: Run;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** The last runs of one controller. */
+export class Journal {
+  readonly #runs: (Run | undefined)[];
+  readonly #outcomes: (Outcome | undefined)[];
+  readonly #durations: Float64Array;
+  #next = 0;
+
+  constructor(size: number) {
+    this.#runs = Array.from({ length: size }, () => undefined);
+    this.#outcomes = Array.from({ length: size }, () => undefined);
+    this.#durations = new Float64Array(size);
+  }
+
+  add(run: Run, outcome: Outcome, durationMs: number): void {
+    const at = this.#next;
+    this.#next = at + 1 === this.#runs.length ? 0 : at + 1;
+    this.#runs[at] = run;
+    this.#outcomes[at] = outcome;
+    this.#durations[at] = durationMs;
+  }
+
+  /** Newest first; of one key, or of all. */
+  entries(key: string | undefined, limit: number): Entry[] {
+    const found: Entry[] = [];
+    const size = this.#runs.length;
+    for (let i = 1; i <= size && found.length < limit; i += 1) {
+      const at = (this.#next - i + size) % size;
+      const run = this.#runs[at];
+      if (run === undefined) break;
+      if (key !== undefined && run.key !== key) continue;
+      found.push({ run, outcome: this.#outcomes[at] as Outcome, durationMs: this.#durations[at] as number });
+    }
+    return found;
+  }
+}
+
+/** The two clocks at one moment: a run keeps monotonic time alone. */
+export interface ClockReading {
+  readonly now: number;
+  readonly monotonic: number;
+}
+
+/** A run as told; `outcome` undefined: it is still running. */
+export function reportOf(
+  controller: string,
+  run: Run,
+  at: ClockReading,
+  end: { readonly outcome: Outcome; readonly durationMs: number } | undefined,
+): RunReport {
+  const outcome = end?.outcome;
+  return {
+    controller,
+    key: run.key,
+    reconcileId: run.id,
+    phase: run.phase,
+    startedAt: new Date(at.now - (at.monotonic - run.startedAt)).toISOString(),
+    durationMs: end?.durationMs ?? at.monotonic - run.startedAt,
+    waitedMs: run.waitedMs,
+    attempt: run.attempt,
+    causes: run.causes,
+    droppedCauses: run.droppedCauses,
+    outcome: run.skipped ?? outcome?.kind ?? 'running',
+    error: outcome?.error?.message,
+    requeueAfterMs: outcome?.next === 'after' ? outcome.delayMs : undefined,
+    writes: run.writes,
+    noopWrites: run.noops,
+    lastRevision: run.lastRevision === 0 ? undefined : String(run.lastRevision),
+  };
+}

@@ -1,0 +1,499 @@
+/**
+ * One controller at work: takes keys, runs the reconciler, applies the outcome.
+ *
+ * Invariants: one run of a key at a time, `concurrency` keys at once; no run before every source has synced; a key is
+ * released only when the caches show what its run wrote; whatever the reconciler does, the loop goes on. After `stop`
+ * resolved nothing of it runs, and no timer, handler or listener is left.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import { InvalidError, TimeoutError } from '../schemas/index.js';
+import type { Deps, Logger, Store } from '../store/index.js';
+import type { Informers } from '../informer/index.js';
+import type { Cause, PushCause } from './causes.js';
+import type { ContextHost } from './context.js';
+import { controllerSeries, countRun, type ControllerSeries } from './controller-metrics.js';
+import { controllerDefaults } from './defaults.js';
+import { Deadlines } from './deadlines.js';
+import { oldestPending } from './finalizer.js';
+import { execute, owesWrites, writeOwed, type ExecutionHost } from './execution.js';
+import { HotLoops, type HotLoopVerdict } from './hot-loop.js';
+import { Journal } from './journal.js';
+import { checkKey } from './keys.js';
+import type { MetricsRegistry } from './metrics/index.js';
+import { decide, success, type Outcome, type RunEnd } from './outcome.js';
+import { Pauses } from './pause.js';
+import { createSlots, createWorkQueue, runWorkers, type Item, type Worker, type Workers, type WorkQueue } from './queue/index.js';
+import type { CollectedEvent, EventRecorder } from './recorder.js';
+import { logFailure, logHotLoop } from './run-log.js';
+import { Run, type RunHost, type SkipReason } from './run.js';
+import type { SourceSink } from './source.js';
+import type { ControllerDefinition } from './types.js';
+import { Wiring, type CachedObject, type WakeSink } from './wiring.js';
+import { within, withLimits } from './within.js';
+
+/** What a loop is made of. */
+export interface LoopOptions {
+  readonly definition: ControllerDefinition;
+  readonly store: Store;
+  readonly informers: Informers;
+  readonly deps: Deps;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly recorder: EventRecorder;
+}
+
+type State = 'new' | 'warm' | 'running' | 'stopping' | 'stopped';
+
+const returnedNothing: RunEnd = Object.freeze({ ended: 'returned', result: undefined });
+
+export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, WakeSink {
+  readonly name: string;
+  readonly source: string;
+  readonly definition: ControllerDefinition['for'];
+  readonly controller: ControllerDefinition;
+  readonly deps: Deps;
+  readonly logger: Logger;
+  readonly echo: ControllerDefinition['echo'];
+  readonly queue: WorkQueue<Cause>;
+  readonly pauses: Pauses;
+  readonly journal = new Journal(controllerDefaults.journalRuns);
+  readonly series: ControllerSeries;
+  readonly declared: readonly string[];
+  readonly wiring: Wiring;
+  readonly #recorder: EventRecorder;
+  readonly #hotLoops = new HotLoops();
+  readonly #active = new Map<string, Run>();
+  readonly #conflicts = new Map<string, number>();
+  /** Aborts when the loop stops; what holds keys waits on it. */
+  readonly #stopping = new AbortController();
+  readonly #sourcesSynced: { readonly name: string; readonly promise: Promise<void>; done: boolean }[] = [];
+  /** Runs begin here, not in the async context of whoever pushed their key. */
+  readonly #scope = new AsyncResource('rune.Controller', { requireManualDestroy: true });
+  #store: Store;
+  #workers: Workers | undefined;
+  #state: State = 'new';
+  #stopped: Promise<readonly string[]> | undefined;
+  readonly #deadlines: Deadlines;
+  /** Monotonic ms: when a run last ended, or work last began to wait. */
+  #lastProgress: number;
+  #finished = 0;
+
+  constructor(options: LoopOptions) {
+    const { definition, deps } = options;
+    this.controller = definition;
+    this.definition = definition.for;
+    this.name = definition.name;
+    this.source = `controller/${definition.name}`;
+    this.deps = deps;
+    this.echo = definition.echo;
+    this.#store = options.store;
+    this.#recorder = options.recorder;
+    this.logger = options.logger.child({
+      controller: definition.name,
+      controllerGroup: definition.for.group,
+      controllerKind: definition.for.kind,
+    });
+    this.series = controllerSeries(options.metrics, definition.name);
+    this.series.maxConcurrent.set(definition.concurrency);
+    const { baseDelay, maxDelay, jitter, bucket } = definition.rateLimiter;
+    this.queue = createWorkQueue<Cause>({ name: definition.name, baseDelay, maxDelay, jitter, bucket, deps, metrics: options.metrics });
+    this.pauses = new Pauses((key) => this.wakeUp(key, { kind: 'resume' }));
+    this.wiring = new Wiring({ definition, informers: options.informers, deps, logger: this.logger, sink: this });
+    this.declared = [...this.wiring.caches.keys()];
+    this.#deadlines = new Deadlines({
+      timeout: definition.timeout,
+      deps,
+      runs: () => this.#active.values(),
+      onTimeout: (run, timeout) => this.#timeOut(run, timeout),
+    });
+    this.#lastProgress = deps.clock.monotonic();
+  }
+
+  get stopSignal(): AbortSignal {
+    return this.#stopping.signal;
+  }
+  get store(): Store {
+    return this.#store;
+  }
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Starts the sources: keys are collected from now on, and none runs before `run`. */
+  warm(): void {
+    if (this.#state !== 'new') return;
+    this.#state = 'warm';
+    this.wiring.listen();
+    for (const source of this.controller.sources) {
+      const started = source.start(this.sink(source.name), { deps: this.deps, signal: this.#stopping.signal });
+      if (started === undefined) continue;
+      const entry = { name: source.name, promise: started, done: false };
+      // The promise is awaited in `whenSynced`; a failure before that must not count as unhandled.
+      started.then(
+        () => {
+          entry.done = true;
+        },
+        () => {},
+      );
+      this.#sourcesSynced.push(entry);
+    }
+  }
+
+  /** Types and sources that have not synced yet. */
+  get unsynced(): readonly string[] {
+    return [...this.wiring.unsynced, ...this.#sourcesSynced.filter((source) => !source.done).map((source) => `source ${source.name}`)];
+  }
+
+  /**
+   * Resolves when every source has synced and its handlers were fed.
+   *
+   * @throws {TimeoutError} that names those that did not, after the controller's `cacheSyncTimeout`. @throws {AbortedError}
+   */
+  async whenSynced(signal: AbortSignal | undefined): Promise<void> {
+    const { cacheSyncTimeout: timeout } = this.controller;
+    const late = (): Error =>
+      new TimeoutError(`controller ${this.name} could not start: ${this.unsynced.join(', ')} did not sync within ${timeout} ms`);
+    await withLimits({ deps: this.deps, timeout, late, signals: [this.#stopping.signal, signal] }, (over) =>
+      Promise.all([this.wiring.whenSynced(over), ...this.#sourcesSynced.map((source) => source.promise)]),
+    );
+  }
+
+  /** Starts the workers. `store` is what runs write through, when it differs from the one the loop was made with. */
+  run(store: Store = this.#store): void {
+    if (this.#state !== 'warm') throw new InvalidError(`controller ${this.name} cannot run: it is ${this.#state}`);
+    this.#state = 'running';
+    this.#store = store;
+    this.#lastProgress = this.deps.clock.monotonic();
+    const slots = createSlots({ concurrency: this.controller.concurrency });
+    this.#workers = runWorkers(this.queue, slots, { handle: (item, worker) => this.#handle(item, worker), deps: this.deps });
+  }
+
+  // ---- keys in
+
+  wake(key: string, cause: Cause, options: { readonly priority: number; readonly revision: string }): void {
+    const run = this.#active.get(key);
+    if (run !== undefined && !this.#heard(run, options.revision, cause, options.priority)) return;
+    this.#enqueue(key, { priority: options.priority, cause });
+  }
+
+  #heard(run: Run, revision: string, cause: Cause, priority: number): boolean {
+    if (run.hear(revision, cause, priority) !== 'wake') return false;
+    run.dirtied = true;
+    return true;
+  }
+
+  /** An event that a run held back counts after all. */
+  wakeHeld(key: string, cause: Cause, priority: number): void {
+    this.#enqueue(key, { priority, cause });
+  }
+
+  /** Runs a key whatever woke it. */
+  wakeUp(key: string, cause: Cause): void {
+    const run = this.#active.get(key);
+    if (run !== undefined) run.dirtied = true;
+    this.#enqueue(key, { priority: this.controller.priority, cause });
+  }
+
+  /** Where a source of the user's own puts its keys; malformed ones are an InvalidError. */
+  sink(source: string): SourceSink {
+    const check = { scope: this.definition.scope, what: `source ${source} of controller ${this.name}` };
+    const plain: PushCause = { kind: 'push', source };
+    return {
+      add: (key, options) => {
+        const text = checkKey(key, check);
+        const cause = options?.reason === undefined ? plain : { kind: 'push' as const, source, reason: options.reason };
+        return this.#scope.runInAsyncScope(this.#push, this, text, options?.priority ?? this.controller.priority, cause);
+      },
+    };
+  }
+
+  #push(key: string, priority: number, cause: PushCause): boolean {
+    const run = this.#active.get(key);
+    if (run !== undefined) run.dirtied = true;
+    return this.#enqueue(key, { priority, cause });
+  }
+
+  #enqueue(key: string, options: { readonly priority: number; readonly cause: Cause }): boolean {
+    if (this.queue.len() === 0) this.#lastProgress = this.deps.clock.monotonic();
+    return this.queue.add(key, options);
+  }
+
+  // ---- what runs and contexts ask
+
+  relists(): number {
+    return this.wiring.relists();
+  }
+  uuid(): string {
+    return this.deps.ids.uuid();
+  }
+  cache(type: string): ReturnType<ContextHost['cache']> {
+    return this.wiring.caches.get(type);
+  }
+  controlled(type: string, uid: string): readonly CachedObject[] | undefined {
+    return this.wiring.controlled(type, uid);
+  }
+  record(run: Run, event: CollectedEvent): void {
+    if (run.object !== undefined)
+      this.#recorder.record({ definition: this.definition, object: run.object }, { ...event, controller: this.name });
+  }
+
+  // ---- one run
+
+  #handle(item: Item<Cause>, worker: Worker): void | Promise<void> {
+    const run = new Run(this, item);
+    this.#active.set(item.key, run);
+    let result: unknown;
+    try {
+      result = this.#begin(run);
+    } catch (error) {
+      return this.#end(run, { ended: 'threw', error }, worker, item);
+    }
+    if (result === undefined) return this.#end(run, returnedNothing, worker, item);
+    if (!isThenable(result)) return this.#end(run, { ended: 'returned', result }, worker, item);
+    return this.#follow(run, result, worker, item);
+  }
+
+  async #follow(run: Run, result: PromiseLike<unknown>, worker: Worker, item: Item<Cause>): Promise<void> {
+    run.worker = worker;
+    run.item = item;
+    this.#deadlines.watch();
+    let end: RunEnd;
+    try {
+      const value = await result;
+      end = value === undefined ? returnedNothing : { ended: 'returned', result: value };
+    } catch (error) {
+      end = { ended: 'threw', error };
+    }
+    const rest = this.#end(run, end, worker, item);
+    if (rest !== undefined) await rest;
+  }
+
+  /** Finds out what there is to do for a key, and begins it. */
+  #begin(run: Run): unknown {
+    const { key } = run;
+    if (this.#state !== 'running') return skip(run, 'stopping');
+    const object = this.wiring.primary.get(key);
+    if (object === undefined) {
+      this.#forget(key);
+      return skip(run, 'gone');
+    }
+    run.object = object;
+    if (object.metadata.deletionTimestamp === undefined) {
+      const pause = this.pauses.covering(object);
+      if (pause !== undefined) {
+        this.pauses.hold(key, pause);
+        return skip(run, 'paused');
+      }
+    }
+    const verdict = this.#hotLoops.check(key, run.causes);
+    if (verdict.delayMs > 0) {
+      this.#slow(run, verdict);
+      return skip(run, 'slowed');
+    }
+    return execute(this, run);
+  }
+
+  /** The reconciler has settled: what it collected is written, then the outcome is applied. */
+  #end(run: Run, end: RunEnd, worker: Worker, item: Item<Cause>): void | Promise<void> {
+    run.settled = true;
+    if (owesWrites(this, run, end)) {
+      return writeOwed(this, run, end).then((written) => this.#conclude(run, written, worker, item));
+    }
+    return this.#conclude(run, end, worker, item);
+  }
+
+  /** Counts and tells what happened, and releases the key, now or when the caches have caught up. */
+  #conclude(run: Run, end: RunEnd, worker: Worker, item: Item<Cause>): void | Promise<void> {
+    if (this.#state === 'stopped') {
+      this.#active.delete(run.key);
+      return undefined;
+    }
+    const took = this.deps.clock.monotonic() - run.startedAt;
+    this.#lastProgress = run.startedAt + took;
+    this.#finished += 1;
+    run.revoke('the run is over; await every write before the reconciler returns');
+    if (run.events !== undefined) this.#tellEvents(run, end);
+    const late = run.timedOut;
+    const { key } = run;
+    const outcome =
+      end === returnedNothing && !late
+        ? success
+        : decide(late ? { ended: 'timedOut', error: timeoutError(run, this.controller) } : end, {
+            conflicts: this.#conflicts.get(key) ?? 0,
+            failures: item.attempts,
+            maxRetries: this.controller.maxRetries,
+          });
+    if (countRun(this.series, run, { end, outcome, durationMs: took })) logFailure(this.logger, run, outcome, took);
+    if (run.pendingWrites === 0 && outcome.next !== 'caughtUp' && (run.waits === undefined || !this.wiring.behind(run.waits))) {
+      this.#apply(run, outcome, took);
+      return undefined;
+    }
+    // The caches do not show yet what the run wrote, or lost to: the key waits for them, the slot does not.
+    worker.release(item);
+    return this.#hold(run, outcome, took);
+  }
+
+  async #hold(run: Run, outcome: Outcome, took: number): Promise<void> {
+    try {
+      await run.whenWritten();
+      const waits = new Map(run.waits);
+      if (outcome.next === 'caughtUp') {
+        // The store does not name a revision that is still on its way to the disk: it is about to be visible.
+        if (outcome.revision === undefined) await this.deps.scheduler.turn();
+        waits.set('*', Math.max(waits.get('*') ?? 0, Number(outcome.revision ?? this.#store.revision)));
+      }
+      await this.wiring.caughtUp(waits, this.#stopping.signal);
+    } catch (error) {
+      if (!this.#stopping.signal.aborted)
+        this.logger.warn({ key: run.key, err: error }, 'the caches did not catch up with a write; the key goes on');
+    }
+    this.#apply(run, outcome, took);
+  }
+
+  /** Releases the key into what its outcome asks for. */
+  #apply(run: Run, outcome: Outcome, took: number): void {
+    const { key, priority } = run;
+    this.#active.delete(key);
+    this.journal.add(run, outcome, took);
+    // Only now: the event of its own write may have come while the key waited for the caches.
+    if (run.skipped === undefined) this.#hotLoops.ran(run);
+    run.strip();
+    if (this.#state !== 'running') return;
+    if (outcome.kind === 'conflict') this.#conflicts.set(key, (this.#conflicts.get(key) ?? 0) + 1);
+    else if (this.#conflicts.size !== 0) this.#conflicts.delete(key);
+    if (outcome.forget) this.queue.forget(key);
+    switch (outcome.next) {
+      case 'change':
+        break;
+      case 'after': {
+        const afterMs = outcome.delayMs as number;
+        this.queue.addAfter(key, afterMs, { priority: outcome.priority ?? priority, cause: { kind: 'timer', afterMs } });
+        break;
+      }
+      case 'backoff':
+        this.queue.addRateLimited(key, { priority, cause: { kind: 'retry', error: outcome.error?.message ?? '', failures: run.attempt } });
+        break;
+      case 'caughtUp':
+        this.queue.add(key, { priority, cause: { kind: 'conflict', revision: outcome.revision } });
+        break;
+      default:
+        outcome.next satisfies never;
+    }
+  }
+
+  #tellEvents(run: Run, end: RunEnd): void {
+    for (const event of run.events ?? []) if (end.ended === 'returned' || event.type === 'Warning') this.record(run, event);
+  }
+
+  #slow(run: Run, verdict: HotLoopVerdict): void {
+    this.queue.addAfter(run.key, verdict.delayMs, { policy: 'replace', priority: run.priority });
+    if (verdict.report) this.series.hotLoops.inc();
+    const note = logHotLoop(this.logger, run, verdict);
+    if (note !== undefined) this.record(run, { type: 'Warning', reason: 'HotLoop', note });
+  }
+
+  #forget(key: string): void {
+    this.#conflicts.delete(key);
+    this.#hotLoops.forget(key);
+    this.pauses.forget(key);
+  }
+
+  #timeOut(run: Run, timeout: number): void {
+    run.timedOut = true;
+    const error = timeoutError(run, this.controller);
+    run.revoke(`the run is past its timeout of ${timeout} ms; heed the signal, or give the controller a longer timeout`);
+    this.series.timeouts.inc();
+    this.logger.error(
+      { key: run.key, reconcileID: run.id, err: error },
+      'a reconcile is past its timeout; its writes are refused and its key is held until it settles',
+    );
+    run.abort(error);
+    run.release();
+  }
+
+  // ---- health
+
+  /** Keys whose runs are past their timeout and have not settled. */
+  get stuck(): readonly string[] {
+    const keys: string[] = [];
+    for (const run of this.#active.values()) if (run.timedOut && !run.settled) keys.push(run.key);
+    return keys;
+  }
+
+  /** How long work has waited while nothing finished; 0 when nothing waits. */
+  idleMs(now: number): number {
+    return this.#state !== 'running' || this.queue.len() === 0 ? 0 : now - this.#lastProgress;
+  }
+
+  get running(): readonly Run[] {
+    return [...this.#active.values()];
+  }
+  get finished(): number {
+    return this.#finished;
+  }
+  runOf(key: string): Run | undefined {
+    return this.#active.get(key);
+  }
+  conflictsOf(key: string): number {
+    return this.#conflicts.get(key) ?? 0;
+  }
+  hotRunsOf(key: string): number {
+    return this.#hotLoops.runsOf(key);
+  }
+  /** Figures that are read when somebody looks. */
+  collect(): void {
+    this.series.active.set(this.#active.size);
+    if (this.controller.finalize === undefined) return;
+    const oldest = oldestPending(this.wiring.primary.list(), this.controller.finalizer);
+    this.series.finalizerPending.set(oldest === undefined ? 0 : Math.max(0, this.deps.clock.now() - oldest) / 1000);
+  }
+  objectOf(key: string): CachedObject | undefined {
+    return this.wiring.primary.get(key);
+  }
+
+  // ---- stop
+
+  /**
+   * Stops: no new runs, running ones get the signal and have `graceMs` to settle. Resolves to the keys that did not;
+   * from then on nothing they do has an effect.
+   */
+  stop(graceMs: number, reason: unknown): Promise<readonly string[]> {
+    this.#stopped ??= this.#stop(graceMs, reason);
+    return this.#stopped;
+  }
+
+  async #stop(graceMs: number, reason: unknown): Promise<readonly string[]> {
+    this.#state = 'stopping';
+    this.wiring.deafen();
+    this.queue.shutDown();
+    this.#stopping.abort(reason);
+    const workersDone = this.#workers?.stop();
+    for (const run of this.#active.values()) if (!run.settled) run.abort(reason);
+    await within(this.deps, graceMs, workersDone);
+    this.#state = 'stopped';
+    const unsettled: string[] = [];
+    for (const run of this.#active.values()) {
+      run.revoke('the controller has stopped');
+      if (!run.settled) unsettled.push(run.key);
+    }
+    this.#deadlines.close();
+    for (const key of unsettled)
+      this.logger.error({ key }, 'a reconcile did not settle within the grace period; what it still does has no effect');
+    await this.queue[Symbol.asyncDispose]();
+    await this.wiring.close();
+    this.#scope.emitDestroy();
+    return unsettled;
+  }
+}
+
+function skip(run: Run, reason: SkipReason): undefined {
+  run.skipped = reason;
+}
+
+function timeoutError(run: Run, { name, timeout }: ControllerDefinition): TimeoutError {
+  return new TimeoutError(`reconcile of ${run.key} by controller ${name} did not settle within ${timeout} ms`);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === 'function';
+}

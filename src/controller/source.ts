@@ -1,0 +1,135 @@
+/**
+ * Sources of a user's own: whatever is not a change in the store, given to the queue as keys.
+ *
+ * Invariant: a producer never waits and never fills memory. A key that is pushed twice before it runs runs once; what is
+ * pushed before a controller listens is kept, a key once.
+ */
+import type { ObjectKey } from '../schemas/index.js';
+import type { Deps } from '../store/index.js';
+import { formatKey } from './keys.js';
+
+/** How a pushed key is to run. */
+export interface PushOptions {
+  readonly priority?: number | undefined;
+  /** Shown in causes and `explain`. */
+  readonly reason?: string | undefined;
+}
+
+/** Where a source puts its keys. */
+export interface SourceSink {
+  /** False after the controller stopped. */
+  add(key: ObjectKey | string, options?: PushOptions): boolean;
+}
+
+/** What a source gets when its controller starts. */
+export interface SourceContext {
+  readonly deps: Deps;
+  /** Aborts when the controller stops. */
+  readonly signal: AbortSignal;
+}
+
+/** Anything that wakes keys. */
+export interface Source {
+  readonly name: string;
+  /**
+   * Begins to give keys to `sink`; must not block. A returned promise is the source's initial sync: no key of the controller
+   * runs before it resolves.
+   */
+  start(sink: SourceSink, context: SourceContext): void | Promise<void>;
+}
+
+/** A source that code pushes into. */
+export interface PushSource extends Source {
+  /** Wakes a key. False when every controller that listened has stopped. */
+  push(key: ObjectKey | string, options?: PushOptions): boolean;
+}
+
+/**
+ * Makes a source to push keys into; it may be given to several controllers.
+ *
+ * @example
+ * const webhooks = createPushSource('webhooks');
+ * defineController({ name: 'repos', for: Repository, sources: [webhooks], reconcile });
+ * webhooks.push('prod/website', { reason: 'pushed to main' });
+ */
+export function createPushSource(name = 'push'): PushSource {
+  const sinks = new Set<SourceSink>();
+  let early: Map<string, PushOptions | undefined> | undefined = new Map();
+  return {
+    name,
+    start(sink, { signal }) {
+      if (signal.aborted) return;
+      sinks.add(sink);
+      signal.addEventListener('abort', () => sinks.delete(sink), { once: true });
+      for (const [key, options] of early ?? []) sink.add(key, options);
+      early = undefined;
+    },
+    push(key, options) {
+      if (early !== undefined) {
+        early.set(typeof key === 'string' ? key : formatKey(key), options);
+        return true;
+      }
+      let taken = false;
+      for (const sink of sinks) if (sink.add(key, options)) taken = true;
+      return taken;
+    },
+  };
+}
+
+/** What an iterable source yields: a key, or a key with how it is to run. */
+export type SourceItem = ObjectKey | string | ({ readonly key: ObjectKey | string } & PushOptions);
+
+/**
+ * A source that reads keys from an async iterable, opened when the controller starts and closed when it stops.
+ *
+ * An iterable that ends or throws is opened again after a pause (1 s doubling to 30 s).
+ */
+export function createIterableSource(name: string, open: (signal: AbortSignal) => AsyncIterable<SourceItem>): Source {
+  return {
+    name,
+    start(sink, context) {
+      void readAll(sink, context, { name, open });
+    },
+  };
+}
+
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 30_000;
+
+async function readAll(
+  sink: SourceSink,
+  { deps, signal }: SourceContext,
+  source: { readonly name: string; readonly open: (signal: AbortSignal) => AsyncIterable<SourceItem> },
+): Promise<void> {
+  let pause = FIRST_PAUSE;
+  while (!signal.aborted) {
+    try {
+      const iterator = source.open(signal)[Symbol.asyncIterator]();
+      const close = (): void => void iterator.return?.()?.then(undefined, () => {});
+      signal.addEventListener('abort', close, { once: true });
+      try {
+        for (let next = await iterator.next(); next.done !== true && !signal.aborted; next = await iterator.next()) {
+          const item = next.value;
+          if (typeof item === 'object' && 'key' in item) sink.add(item.key, item);
+          else sink.add(item);
+          pause = FIRST_PAUSE;
+        }
+      } finally {
+        signal.removeEventListener('abort', close);
+      }
+    } catch (error) {
+      if (!signal.aborted) deps.logger.warn({ source: source.name, err: error }, 'a source failed and is opened again');
+    }
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = deps.scheduler.after(pause, done);
+      function done(): void {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      }
+      signal.addEventListener('abort', done, { once: true });
+    });
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Turns what a watch says into changes of a cache, and tells what really changed.
+ *
+ * Invariants: the cache decides, not the event: what it already shows (or newer) is no change, so nothing is told twice,
+ * whatever overlaps. Another uid under the same key is a delete of the old object and an add of the new one. When this
+ * returns, cache and indexes show all of it; only then may handlers hear.
+ */
+import { freezeJson } from '../schemas/index.js';
+import type { WatchEvent } from '../store/index.js';
+import type { Slot } from './buckets.js';
+import type { ObjectCache } from './cache.js';
+import type { Change } from './change.js';
+import { isLater } from './revision.js';
+import type { Cacheable } from './types.js';
+
+type ObjectEvent<S> = Exclude<WatchEvent<S>, { readonly type: 'BOOKMARK' }>;
+
+export interface ApplierOptions<S, T extends Cacheable> {
+  readonly cache: ObjectCache<T>;
+  /** What is kept of each object; undefined: the object itself. */
+  readonly transform: ((object: S) => T) | undefined;
+  readonly onTransformError: (error: unknown, namespace: string, name: string) => void;
+}
+
+export class Applier<S extends Cacheable, T extends Cacheable> {
+  readonly #options: ApplierOptions<S, T>;
+  readonly #cache: ObjectCache<T>;
+
+  constructor(options: ApplierOptions<S, T>) {
+    this.#options = options;
+    this.#cache = options.cache;
+  }
+
+  /** Events in order, as changes. `initial` marks what was there at the start. */
+  apply(events: readonly ObjectEvent<S>[], initial: boolean): Change<T>[] {
+    const changes: Change<T>[] = [];
+    for (const event of events) {
+      if (event.type === 'DELETED') this.#gone(event, changes);
+      else this.#put(event.namespace, event.name, event.resource, initial, false, changes);
+    }
+    return changes;
+  }
+
+  /** All that exists, as the differences from what is cached; deletes come first. */
+  replace(events: readonly ObjectEvent<S>[], initial: boolean): Change<T>[] {
+    const changes: Change<T>[] = [];
+    const listed = new Set<Slot<T>>();
+    for (const event of events) {
+      const slot = this.#cache.slot(event.namespace, event.name);
+      if (slot !== undefined) listed.add(slot);
+    }
+    const gone: Slot<T>[] = [];
+    this.#cache.each((slot) => {
+      if (!listed.has(slot)) gone.push(slot);
+    });
+    for (const slot of gone) this.#remove(slot, slot.object, true, changes);
+    for (const event of events) this.#put(event.namespace, event.name, event.resource, initial, true, changes);
+    return changes;
+  }
+
+  #put(namespace: string, name: string, resource: S, initial: boolean, unseen: boolean, changes: Change<T>[]): void {
+    const slot = this.#cache.slot(namespace, name);
+    const known = slot?.object;
+    if (
+      known !== undefined &&
+      known.metadata.uid === resource.metadata.uid &&
+      !isLater(resource.metadata.resourceVersion, known.metadata.resourceVersion)
+    ) {
+      return;
+    }
+    const object = this.#keep(resource, namespace, name);
+    if (object === undefined) {
+      // What cannot be kept must not stand for what it was before.
+      if (slot !== undefined) this.#remove(slot, slot.object, true, changes);
+    } else if (slot === undefined || known === undefined) {
+      this.#cache.add(namespace, name, object);
+      changes.push({ type: 'add', object, initial });
+    } else if (known.metadata.uid === resource.metadata.uid) {
+      this.#cache.update(slot, object);
+      changes.push({ type: 'update', object, previous: known });
+    } else {
+      this.#cache.update(slot, object);
+      changes.push({ type: 'delete', object: known, finalStateUnknown: unseen });
+      changes.push({ type: 'add', object, initial });
+    }
+  }
+
+  #gone(event: ObjectEvent<S>, changes: Change<T>[]): void {
+    const slot = this.#cache.slot(event.namespace, event.name);
+    // Not there, or there is a newer one: this delete was told before.
+    if (slot === undefined || isLater(slot.object.metadata.resourceVersion, event.resourceVersion)) return;
+    this.#remove(slot, this.#keep(event.resource, event.namespace, event.name) ?? slot.object, false, changes);
+  }
+
+  #remove(slot: Slot<T>, last: T, finalStateUnknown: boolean, changes: Change<T>[]): void {
+    const { namespace, name } = slot.object.metadata;
+    this.#cache.remove(namespace ?? '', name, slot);
+    changes.push({ type: 'delete', object: last, finalStateUnknown });
+  }
+
+  #keep(resource: S, namespace: string, name: string): T | undefined {
+    const { transform, onTransformError } = this.#options;
+    // Without a transform what is kept is what came: S and T are one type then.
+    if (transform === undefined) return resource as unknown as T;
+    try {
+      return freezeJson(transform(resource)) as T;
+    } catch (error) {
+      onTransformError(error, namespace, name);
+      return undefined;
+    }
+  }
+}

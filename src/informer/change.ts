@@ -1,0 +1,15 @@
+/**
+ * One change as handlers are told it. A change is made once and shared by all handlers, waiting or not; it is never altered.
+ */
+
+export type Change<T> =
+  | { readonly type: 'add'; readonly object: T; readonly initial: boolean }
+  | { readonly type: 'update'; readonly object: T; readonly previous: T }
+  | { readonly type: 'delete'; readonly object: T; readonly finalStateUnknown: boolean };
+
+/** What waits for a handler: changes, and marks between them. */
+export type Item<T> =
+  | Change<T>
+  | { readonly type: 'bookmark'; readonly resourceVersion: string }
+  /** Everything that was there at the start lies before this mark. */
+  | { readonly type: 'synced' };

@@ -1,0 +1,146 @@
+/**
+ * Whether a value is plain JSON that a store can keep and give back as it was.
+ *
+ * Invariants:
+ * - A fine value costs one walk and allocates next to nothing; only a wrong one is walked again for its paths.
+ * - No input, however deep, wide or circular, overflows the stack or runs for long.
+ */
+import { NO_CAUSES, type Cause } from './errors.js';
+import { isForbiddenKey, joinPath } from './json-path.js';
+import { Sealed } from './sealed.js';
+import { show } from './text.js';
+
+/** How deep objects and lists may be nested. */
+export const MAX_DEPTH = 200;
+const MAX_NODES = 500_000;
+const MAX_CAUSES = 20;
+
+// In V8 since Node 20, in the compiler's library since ES2024.
+const isWellFormed = (String.prototype as unknown as { isWellFormed(this: string): boolean }).isWellFormed;
+
+/** Whether a text has no surrogate without its partner. */
+export function isWellFormedText(text: string): boolean {
+  return isWellFormed.call(text);
+}
+
+function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
+}
+
+interface Budget {
+  nodes: number;
+}
+
+function isPlain(value: unknown, depth: number, budget: Budget): boolean {
+  switch (typeof value) {
+    case 'string':
+      return isWellFormed.call(value);
+    case 'boolean':
+      return true;
+    case 'number':
+      return Number.isFinite(value);
+    case 'object':
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (depth >= MAX_DEPTH || --budget.nodes < 0) return false;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) if (!isPlain(value[i], depth + 1, budget)) return false;
+    return true;
+  }
+  if (!isPlainObject(value)) return false;
+  for (const key in value) {
+    if (isForbiddenKey(key) || !isWellFormed.call(key)) return false;
+    const item = (value as Record<string, unknown>)[key];
+    if (item !== undefined && !isPlain(item, depth + 1, budget)) return false;
+  }
+  return true;
+}
+
+/**
+ * What keeps a value from being plain JSON, at most twenty causes; empty when nothing does.
+ *
+ * Refused: functions, symbols, bigints, NaN and infinities, class instances (dates, maps, seals), cycles, nesting deeper
+ * than 200, undefined in lists, texts with half a surrogate pair, and the keys `__proto__`, `constructor`, `prototype`.
+ */
+export function checkJson(value: unknown, path = ''): readonly Cause[] {
+  if (isPlain(value, 0, { nodes: MAX_NODES })) return NO_CAUSES;
+  const search: Search = { causes: [], above: [], nodes: MAX_NODES };
+  explain(value, path, search);
+  if (search.causes.length === 0) {
+    search.causes.push({ reason: 'FieldValueTooMany', field: path, message: `must hold at most ${MAX_NODES} objects and lists` });
+  }
+  return search.causes;
+}
+
+/** The path of the first own key that would reach a prototype, or undefined. */
+export function findForbiddenKey(value: unknown): string | undefined {
+  return checkJson(value).find((cause) => cause.reason === 'FieldValueForbidden')?.field;
+}
+
+interface Search {
+  readonly causes: Cause[];
+  /** The containers around the value at hand. */
+  readonly above: object[];
+  nodes: number;
+}
+
+function explain(value: unknown, path: string, search: Search): void {
+  if (isExhausted(search)) return;
+  if (typeof value === 'string') {
+    if (!isWellFormed.call(value))
+      fail(search, path, 'must be well-formed Unicode: it holds half of a surrogate pair', 'FieldValueInvalid');
+  } else if (typeof value === 'number') {
+    if (!Number.isFinite(value)) fail(search, path, `must be a finite number; got ${value}`, 'FieldValueInvalid');
+  } else if (typeof value === 'object' && value !== null) {
+    explainContainer(value, path, search);
+  } else if (value !== null && typeof value !== 'boolean') {
+    fail(search, path, `must be a JSON value; got ${show(value)}${value === undefined ? ' (use null, or leave it out)' : ''}`);
+  }
+}
+
+function isExhausted(search: Search): boolean {
+  return search.causes.length >= MAX_CAUSES || search.nodes < 0;
+}
+
+function fail(search: Search, field: string, message: string, reason: Cause['reason'] = 'FieldValueTypeInvalid'): void {
+  search.causes.push({ reason, field, message });
+}
+
+function explainContainer(value: object, path: string, search: Search): void {
+  search.nodes--;
+  if (search.above.includes(value)) return fail(search, path, 'must not contain itself', 'FieldValueInvalid');
+  if (search.above.length >= MAX_DEPTH)
+    return fail(search, path, `must not be nested deeper than ${MAX_DEPTH} levels`, 'FieldValueInvalid');
+  if (Sealed.is(value)) return fail(search, path, 'is sealed: write the value itself, as given by reveal()');
+  if (!Array.isArray(value) && !isPlainObject(value)) return fail(search, path, `must be plain JSON; got ${describeInstance(value)}`);
+  search.above.push(value);
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && !isExhausted(search); i++) explain(value[i], joinPath(path, i), search);
+  } else {
+    for (const key of Object.keys(value)) {
+      if (isExhausted(search)) break;
+      explainProperty(key, (value as Record<string, unknown>)[key], path, search);
+    }
+  }
+  search.above.pop();
+}
+
+function explainProperty(key: string, value: unknown, path: string, search: Search): void {
+  if (isForbiddenKey(key)) {
+    fail(search, joinPath(path, key), 'must not be used as a key', 'FieldValueForbidden');
+  } else if (!isWellFormed.call(key)) {
+    fail(search, path, `must not have the key ${show(key)}: it holds half of a surrogate pair`, 'FieldValueInvalid');
+  } else if (value !== undefined) {
+    explain(value, joinPath(path, key), search);
+  }
+}
+
+function describeInstance(value: object): string {
+  if (value instanceof Date) return 'a Date: write it with toISOString()';
+  const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
+  return typeof name === 'string' && name !== '' ? `an instance of ${show(name)}` : 'a class instance';
+}

@@ -1,0 +1,99 @@
+/**
+ * The window's trailing edge: moves the compaction revision up behind the present, by time and by bytes.
+ *
+ * Invariants: time is monotonic, so a jump of the wall clock neither empties the window nor stops it; one compaction at a
+ * time, in small steps; a failed one is logged and tried again at the next beat, nothing is lost by it.
+ */
+import type { Deps, Timer } from './deps.js';
+import type { Engine, RetentionPolicy } from './engine.js';
+
+export interface WindowLimits {
+  readonly timeMs: number;
+  readonly bytes: number;
+}
+
+export const windowDefaults: WindowLimits = Object.freeze({ timeMs: 5 * 60 * 1000, bytes: 256 * 1024 * 1024 });
+/** How often the edge is looked at, ms. */
+const BEAT = 10_000;
+
+export interface CompactorHost {
+  readonly deps: Deps;
+  readonly retain: RetentionPolicy;
+  engine(): Engine;
+  visible(): number;
+}
+
+export class Compactor {
+  readonly #host: CompactorHost;
+  readonly #limits: WindowLimits;
+  readonly #abort = new AbortController();
+  #samples: { readonly revision: number; readonly at: number }[] = [];
+  #timer: Timer | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(host: CompactorHost, limits: WindowLimits) {
+    this.#host = host;
+    this.#limits = limits;
+  }
+
+  start(): void {
+    this.#samples.push({ revision: this.#host.visible(), at: this.#host.deps.clock.monotonic() });
+    this.#arm();
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#abort.abort();
+    await this.#running?.catch(() => {});
+  }
+
+  /** Compacts up to `revision`, after what is running. */
+  async compact(revision: number): Promise<void> {
+    while (this.#running !== undefined) await this.#running.catch(() => {});
+    this.#running = this.#host
+      .engine()
+      .compact(revision, { retain: this.#host.retain, signal: this.#abort.signal })
+      .finally(() => {
+        this.#running = undefined;
+      });
+    await this.#running;
+  }
+
+  #arm(): void {
+    this.#timer = this.#host.deps.scheduler.after(
+      BEAT,
+      () => {
+        this.#beat().then(
+          () => this.#again(),
+          (error: unknown) => {
+            if (!this.#abort.signal.aborted) this.#host.deps.logger.warn({ err: error }, 'compaction failed; it is tried again');
+            this.#again();
+          },
+        );
+      },
+      { unref: true },
+    );
+  }
+
+  #again(): void {
+    if (!this.#abort.signal.aborted) this.#arm();
+  }
+
+  async #beat(): Promise<void> {
+    const now = this.#host.deps.clock.monotonic();
+    const current = this.#host.visible();
+    if (this.#samples.at(-1)?.revision !== current) this.#samples.push({ revision: current, at: now });
+    let target = 0;
+    while (this.#samples.length > 1 && now - this.#samples[1]!.at >= this.#limits.timeMs) this.#samples.shift();
+    const oldest = this.#samples[0];
+    if (oldest !== undefined && now - oldest.at >= this.#limits.timeMs) target = oldest.revision;
+    const { compacted } = this.#host.engine().revision();
+    const { windowBytes } = await this.#host.engine().stats();
+    if (windowBytes > this.#limits.bytes) {
+      // Bytes are spread over the window about evenly: cut the part that is too much, and look again at the next beat.
+      const over = 1 - this.#limits.bytes / windowBytes;
+      target = Math.max(target, compacted + Math.ceil((current - compacted) * over));
+    }
+    if (target > compacted) await this.compact(target);
+  }
+}

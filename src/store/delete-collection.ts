@@ -1,0 +1,42 @@
+/**
+ * Deletes whatever a selector finds, object by object: each delete is a write of its own, as in Kubernetes.
+ */
+import { isConflict, isNotFound } from '../schemas/index.js';
+import type { CollectionOptions, ListResult, Store, TypeRef } from './types.js';
+import type { Stored } from './write/rules.js';
+
+/** How many deletes are under way at once. */
+const SLICE = 256;
+
+export async function deleteCollection<T extends TypeRef>(
+  store: Store,
+  type: T,
+  namespace: string | undefined,
+  options: CollectionOptions = {},
+): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
+  const { labelSelector, fieldSelector, ...rest } = options;
+  const found = (await store.list(type, namespace, { labelSelector, fieldSelector })) as unknown as ListResult<Stored>;
+  // What cannot be opened cannot be selected either; without a selector it goes with the rest.
+  const locked =
+    labelSelector === undefined && fieldSelector === undefined
+      ? found.failed.map((each) => ({ metadata: { namespace: each.namespace, name: each.name, uid: undefined } }))
+      : [];
+  const targets = [...found.items, ...locked];
+  let deleted = 0;
+  for (let index = 0; index < targets.length; index += SLICE) {
+    const outcomes = await Promise.all(
+      targets.slice(index, index + SLICE).map(({ metadata }) =>
+        store.delete(type, metadata.namespace, metadata.name, { ...rest, preconditions: { uid: metadata.uid } }).then(
+          () => 1,
+          (error: unknown) => {
+            // Gone already is what was asked for, and what was made anew under its name was not.
+            if (isNotFound(error) || isConflict(error)) return 0;
+            throw error;
+          },
+        ),
+      ),
+    );
+    for (const outcome of outcomes) deleted += outcome;
+  }
+  return { deleted, resourceVersion: store.revision };
+}

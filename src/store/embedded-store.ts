@@ -1,0 +1,417 @@
+/**
+ * The store over an engine: wires reads, the commit queue, transactions, watches and compaction.
+ *
+ * Invariants: every write goes through the commit queue, every change through the feed; once closed, every verb throws
+ * StoreClosedError and every watch has ended. The contract in prose is docs/store.md.
+ */
+import { BadRequestError } from '../schemas/index.js';
+import type { AnyDefinition } from '../schemas/index.js';
+import { deleteCollection } from './delete-collection.js';
+import { Compactor } from './compactor.js';
+import type { Deps } from './deps.js';
+import { KeyKeeper } from './encryption/key-keeper.js';
+import type { Secrets } from './encryption/secrets.js';
+import type { Engine, Key } from './engine.js';
+import { addressOf, keyId, parseRevision } from './keys.js';
+import { ObjectCodec } from './object-codec.js';
+import type { CompiledOptions } from './options.js';
+import { Reader } from './read/reader.js';
+import { TypeRegistry } from './registry.js';
+import type { TypeInfo } from './registry.js';
+import { retentionPolicy } from './retention.js';
+import { Inside } from './transactions.js';
+import type { Transactions } from './transactions.js';
+import type {
+  CachedResource,
+  CollectionOptions,
+  Fence,
+  HistoricalVersion,
+  HistoryOptions,
+  KeyStatus,
+  Resource,
+  RotateKeysOptions,
+  RotationReport,
+  Store,
+  StoreStats,
+  StoreVerbs,
+  Transaction,
+  TransactionOptions,
+  TypeRef,
+  VerifyReport,
+  Watch,
+  WatchOptions,
+} from './types.js';
+import { Feed } from './watch/feed.js';
+import type { FeedBatch, FeedEvent } from './watch/feed.js';
+import { WatchHub } from './watch/watch-hub.js';
+import { CommitQueue, closedError } from './write/commit-queue.js';
+import { fencedOperation } from './write/fence.js';
+import type { Stored } from './write/rules.js';
+import { States } from './write/states.js';
+import type { KeyState } from './write/states.js';
+import { createWriteSide } from './write-side.js';
+import type { WriteSideHost } from './write-side.js';
+import { Writer } from './write/writer.js';
+
+export interface StoreParts {
+  readonly id: string;
+  readonly engine: Engine;
+  readonly options: CompiledOptions;
+  readonly secrets: Secrets;
+  /** Sets this process' commits apart in the log. */
+  readonly writer: string;
+}
+
+export class EmbeddedStore implements Store {
+  readonly id: string;
+  readonly deps: Deps;
+  readonly create: StoreVerbs['create'];
+  readonly get: StoreVerbs['get'];
+  readonly getByUid: StoreVerbs['getByUid'];
+  readonly list: StoreVerbs['list'];
+  readonly update: StoreVerbs['update'];
+  readonly patch: StoreVerbs['patch'];
+  readonly apply: StoreVerbs['apply'];
+  readonly modify: StoreVerbs['modify'];
+  readonly delete: StoreVerbs['delete'];
+  readonly rollback: Store['rollback'];
+
+  readonly #options: CompiledOptions;
+  readonly #registry: TypeRegistry;
+  readonly #codec: ObjectCodec;
+  readonly #feed: Feed;
+  readonly #states = new States();
+  readonly #reader: Reader;
+  readonly #queue: CommitQueue;
+  readonly #hub: WatchHub;
+  readonly #inside = new Inside();
+  readonly #ended = new AbortController();
+  readonly #writing: WriteSideHost;
+  readonly #transactions: Transactions;
+  readonly #compactor: Compactor;
+  readonly #keys: KeyKeeper;
+  readonly #namespaces = new Map<string, 'active' | 'terminating'>();
+  #engine: Engine;
+  #unlisten: () => void = () => {};
+  #closing: Promise<void> | undefined;
+  #failure: Error | undefined;
+
+  constructor(parts: StoreParts) {
+    const { options, engine } = parts;
+    const { deps } = options;
+    this.id = parts.id;
+    this.deps = deps;
+    this.#options = options;
+    this.#engine = engine;
+    this.#registry = new TypeRegistry({
+      meta: { get: (name) => this.#engine.meta.get(name), set: (name, text, set) => this.#engine.meta.set(name, text, set) },
+      strict: options.strictTypes,
+    });
+    parts.secrets.attach(() => this.#engine);
+    this.#codec = new ObjectCodec(options.codec, parts.secrets.sealer);
+    this.#feed = new Feed(engine.revision().current, options.ring);
+    const shared = {
+      id: this.id,
+      deps,
+      feed: this.#feed,
+      codec: this.#codec,
+      registry: this.#registry,
+      states: this.#states,
+      engine: () => this.#engine,
+      visible: () => this.#feed.visible,
+    };
+    this.#reader = new Reader(shared);
+    this.#hub = new WatchHub({ ...shared, reader: this.#reader });
+    const writer = new Writer({
+      deps,
+      codec: this.#codec,
+      strictNamespaces: options.strictNamespaces,
+      namespaceState: (name) => this.#namespaceState(name),
+    });
+    this.#queue = new CommitQueue(
+      {
+        ...shared,
+        read: (key) => this.#read(key),
+        foreign: (from, until) => this.#foreign(from, until),
+        reopen: (cause) => this.#reopen(cause),
+        failed: (error) => this.#failed(error),
+        applied: (event) => this.#applied(event),
+      },
+      { prefix: `${parts.writer}.` },
+    );
+    this.#compactor = new Compactor(
+      { ...shared, retain: retentionPolicy({ historyOf: (type) => this.#registry.historyOf(type), now: () => deps.clock.now() }) },
+      options.window,
+    );
+    this.#keys = new KeyKeeper({
+      deps,
+      secrets: parts.secrets,
+      engine: () => this.#engine,
+      drain: () => this.#settled(),
+      sealClear: (entry) => this.#codec.sealClear(this.#registry.found(entry.key.type), entry),
+    });
+    this.#writing = {
+      ...shared,
+      reader: this.#reader,
+      queue: this.#queue,
+      writer,
+      read: (key) => this.#readNow(key),
+      readRange: (prefix, revision) => this.#reader.shared(prefix, revision),
+      limits: engine.limits,
+      inside: this.#inside,
+      check: () => this.#check(),
+    };
+    const { verbs, rollback, transactions } = createWriteSide(this.#writing);
+    this.#transactions = transactions;
+    this.rollback = rollback;
+    this.create = verbs.create;
+    this.get = verbs.get;
+    this.getByUid = verbs.getByUid;
+    this.list = verbs.list;
+    this.update = verbs.update;
+    this.patch = verbs.patch;
+    this.apply = verbs.apply;
+    this.modify = verbs.modify;
+    this.delete = verbs.delete;
+  }
+
+  /**
+   * A view whose every write and transaction is refused with ForbiddenError once the lease's fencing token is another one.
+   * Closing it closes nothing.
+   */
+  fenced(fence: Fence): Store {
+    const { verbs, rollback, transactions } = createWriteSide({
+      ...this.#writing,
+      queue: { submit: (operation, signal) => this.#queue.submit(fencedOperation(operation, fence), signal) },
+    });
+    const view: Store = {
+      ...verbs,
+      rollback,
+      id: this.id,
+      deps: this.deps,
+      ended: this.ended,
+      get revision(): string {
+        return store.revision;
+      },
+      register: (definition) => this.register(definition),
+      definition: (type) => this.definition(type),
+      deleteCollection: (type, namespace, options) => deleteCollection(view, type, namespace, options),
+      watch: (type, namespace, options) => this.watch(type, namespace, options),
+      transaction: (run, options = {}) => transactions.run(run, options),
+      getHistory: (type, namespace, name, options) => this.getHistory(type, namespace, name, options),
+      getVersion: (type, namespace, name, version) => this.getVersion(type, namespace, name, version),
+      compact: (revision) => this.compact(revision),
+      rotateKeys: (options) => this.rotateKeys(options),
+      keys: () => this.keys(),
+      dropKey: (id) => this.dropKey(id),
+      verify: () => this.verify(),
+      stats: () => this.stats(),
+      fenced: (other) => this.fenced(other),
+      close: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const store = this as Store;
+    return Object.freeze(view);
+  }
+
+  /** Reads what earlier runs left, then begins: compaction, news of other processes. */
+  async start(): Promise<void> {
+    await this.#registry.load(this.#options.types);
+    const namespaces = this.#registry.resolve('namespace');
+    for (const { key, object } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
+      this.#namespaces.set(key.name, object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
+    }
+    this.#listen();
+    this.#compactor.start();
+    await this.#keys.start();
+  }
+
+  get revision(): string {
+    return String(this.#feed.visible);
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  register(definition: AnyDefinition): void {
+    this.#registry.register(definition);
+  }
+
+  definition(type: string): AnyDefinition | undefined {
+    return this.#registry.definition(type);
+  }
+
+  deleteCollection<T extends TypeRef>(
+    type: T,
+    namespace?: string,
+    options: CollectionOptions = {},
+  ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
+    return deleteCollection(this, type, namespace, options);
+  }
+
+  watch<T extends TypeRef>(type: T, namespace?: string, options: WatchOptions = {}): Watch<CachedResource<T>> {
+    this.#check();
+    const name = type === '*' ? undefined : this.#registry.resolve(type).type;
+    return this.#hub.open(name, namespace, options) as unknown as Watch<CachedResource<T>>;
+  }
+
+  transaction<R>(run: (tx: Transaction) => Promise<R> | R, options: TransactionOptions = {}): Promise<R> {
+    return this.#transactions.run(run, options);
+  }
+
+  async getHistory<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    options: HistoryOptions = {},
+  ): Promise<HistoricalVersion<CachedResource<T>>[]> {
+    this.#check();
+    const { info, key } = this.#address(type, namespace, name, 'read');
+    return (await this.#reader.history(info, key, options)) as never;
+  }
+
+  async getVersion<T extends TypeRef>(type: T, namespace: string | undefined, name: string, version: string): Promise<Resource<T>> {
+    this.#check();
+    const { info, key } = this.#address(type, namespace, name, 'read');
+    return (await this.#reader.version(info, key, version)) as never;
+  }
+
+  async compact(revision: string): Promise<void> {
+    this.#check();
+    const target = parseRevision(revision, 'compact');
+    if (target > this.#feed.visible)
+      throw new BadRequestError(`cannot compact up to ${target}: the newest revision is ${this.#feed.visible}`);
+    await this.#compactor.compact(target);
+  }
+
+  rotateKeys(options?: RotateKeysOptions): Promise<RotationReport> {
+    this.#check();
+    return this.#keys.rotate(options);
+  }
+
+  async keys(): Promise<readonly KeyStatus[]> {
+    this.#check();
+    return this.#keys.list();
+  }
+
+  async dropKey(id: string): Promise<void> {
+    this.#check();
+    await this.#keys.drop(id);
+  }
+
+  async verify(): Promise<VerifyReport> {
+    this.#check();
+    await this.#queue.drain();
+    return this.#engine.verify();
+  }
+
+  async stats(): Promise<StoreStats> {
+    this.#check();
+    const { revision, compacted, ...rest } = await this.#engine.stats();
+    return {
+      ...rest,
+      ...this.#keys.stats(),
+      revision: String(revision),
+      compactRevision: String(compacted),
+      watchers: this.#hub.size,
+      queued: this.#queue.size,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#unlisten();
+    await this.#queue.drain();
+    this.#queue.stop(closedError());
+    this.#hub.close();
+    await this.#compactor.stop();
+    await this.#keys.stop();
+    this.#ended.abort(closedError());
+    await this.#engine.close();
+  }
+
+  #check(): void {
+    if (this.#closing !== undefined) throw closedError();
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#inside.refuse();
+  }
+
+  #address(type: TypeRef, namespace: string | undefined, name: string, use: 'read' | 'write'): { info: TypeInfo; key: Key } {
+    const info = use === 'write' ? this.#registry.writable(type) : this.#registry.resolve(type);
+    return { info, key: addressOf(info.type, namespace, name, info.scope) };
+  }
+
+  /** Resolves when what is planned by now has been committed, or planned anew; later writes are not waited for. */
+  #settled(): Promise<void> {
+    return this.#queue.submit<void>({
+      keys: [],
+      plan: () => {
+        const last = this.#states.lastChange('');
+        return { type: 'done', value: () => {}, dependsOn: typeof last === 'object' ? [last] : [] };
+      },
+    });
+  }
+
+  async #readNow(key: Key): Promise<KeyState> {
+    return this.#states.known(keyId(key)) ?? (await this.#read(key));
+  }
+
+  async #read(key: Key): Promise<KeyState> {
+    const info = this.#registry.found(key.type);
+    const entry = await this.#engine.get(key);
+    const object = entry === undefined ? undefined : await this.#reader.cached(info, entry);
+    return this.#states.settleRead(keyId(key), key, entry, object);
+  }
+
+  async #foreign(from: number, until: number): Promise<{ batch: FeedBatch; versions: number[] }[]> {
+    const found: { batch: FeedBatch; versions: number[] }[] = [];
+    for await (const batch of this.#engine.changes(from, { limit: Math.min(until - from, 256) })) {
+      if (batch.changes.some((change) => !this.#registry.knows(change.entry.key.type))) await this.#registry.reload();
+      found.push({
+        batch: { revision: batch.revision, events: batch.changes.map((change) => this.#hub.decode(change)) },
+        versions: batch.changes.map((change) => change.entry.version),
+      });
+    }
+    return found;
+  }
+
+  #applied(event: FeedEvent): void {
+    if (event.key.type !== 'namespace') return;
+    if (event.verb === 'delete') this.#namespaces.delete(event.key.name);
+    else this.#namespaces.set(event.key.name, (event.object as Stored).metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
+  }
+
+  #namespaceState(name: string): 'active' | 'terminating' | undefined {
+    const planned = this.#states.tentative(keyId({ type: 'namespace', namespace: '', name }));
+    if (planned === undefined) return this.#namespaces.get(name);
+    return planned.object === undefined ? undefined : planned.object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating';
+  }
+
+  #listen(): void {
+    this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
+  }
+
+  async #reopen(cause: unknown): Promise<void> {
+    this.deps.logger.error({ err: cause }, 'a commit failed; the store is opened again to find out what became of it');
+    this.#unlisten();
+    await this.#engine.close().catch((error: unknown) => this.deps.logger.warn({ err: error }, 'closing the failed engine failed'));
+    this.#engine = await this.#options.source.open({ deps: this.deps });
+    this.#listen();
+  }
+
+  #failed(error: Error): void {
+    this.#failure = error;
+    this.deps.logger.error({ err: error }, 'the store has stopped');
+    this.#hub.close(error);
+    this.#ended.abort(error);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Master keys of one store: what wraps data keys, what names contents, what tells a wrong key from the right one.
+ *
+ * Invariants:
+ * - A key's id follows from its bytes, so the same key has the same id everywhere and another key never has it.
+ * - What a key does is done by keys derived from it for this store (HKDF-SHA256, the store's id as salt): two stores that
+ *   share a master key cannot open each other's data keys, and no key has two uses.
+ * - A key that was dropped opens what is still in memory; it seals nothing.
+ */
+import { createCipheriv, createDecipheriv, createSecretKey, hash, hkdfSync } from 'node:crypto';
+import { InvalidError } from '../../schemas/index.js';
+
+/** Bytes of a master key and of a data key. */
+export const KEY_BYTES = 32;
+/** RFC 3394, 2.2.3.1. */
+const WRAP_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex');
+const CONTENT_ID_CHARS = 32;
+
+/** One master key, as one store uses it. */
+export interface MasterKey {
+  readonly id: string;
+  /** Tells this key from others without telling anything about it; hex. */
+  readonly check: string;
+  /** The data key of a fresh salt (32 random bytes); there is no bound on how many versions one key seals. */
+  derive(salt: Uint8Array): Buffer;
+  /** AES-256 key wrap, for a data key that another master key gave. */
+  wrap(dataKey: Uint8Array): Buffer;
+  /** undefined when this key, or these bytes, are not the ones that were wrapped. */
+  unwrap(wrapped: Uint8Array): Buffer | undefined;
+  /** Names a value: the same for the same value, and nothing that helps to guess it. Hex, 32 characters. */
+  contentId(text: string): string;
+}
+
+/** @throws {InvalidError} when it is not 32 bytes */
+export function masterKey(bytes: Uint8Array, storeId: string): MasterKey {
+  if (bytes.length !== KEY_BYTES) throw new InvalidError(`a master key has ${KEY_BYTES} bytes, not ${bytes.length}`);
+  const derive = (use: string): Buffer => Buffer.from(hkdfSync('sha256', bytes, storeId, `rune-runtime/${use}/1`, KEY_BYTES));
+  const wrapping = createSecretKey(derive('wrap'));
+  const naming = derive('content').toString('hex');
+  // The one-step key derivation of NIST SP 800-56C with a hash: counter, secret, fixed information (a label and the salt).
+  const deriving = Buffer.concat([Buffer.from([0, 0, 0, 1]), derive('data'), Buffer.from('rune-runtime/data/1'), Buffer.alloc(KEY_BYTES)]);
+  return {
+    id: masterKeyId(bytes),
+    check: derive('check').toString('hex'),
+    derive(salt) {
+      deriving.set(salt, deriving.length - KEY_BYTES);
+      return hash('sha512-256', deriving, 'buffer');
+    },
+    wrap(dataKey) {
+      return createCipheriv('id-aes256-wrap', wrapping, WRAP_IV).update(dataKey);
+    },
+    unwrap(wrapped) {
+      try {
+        const opened = createDecipheriv('id-aes256-wrap', wrapping, WRAP_IV).update(wrapped);
+        return opened.length === KEY_BYTES ? opened : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    contentId(text) {
+      // SHA-512/256 cannot be extended, so a secret in front makes a MAC of it.
+      return hash('sha512-256', `${naming}${text}`).slice(0, CONTENT_ID_CHARS);
+    },
+  };
+}
+
+/** The name of a master key, which says nothing about the rest of it. */
+export function masterKeyId(bytes: Uint8Array): string {
+  return `k${Buffer.from(hkdfSync('sha256', bytes, '', 'rune-runtime/id/1', 8)).toString('hex')}`;
+}
+
+/** The keys of an open store. */
+export class Keyring {
+  readonly #keys = new Map<string, MasterKey>();
+  readonly #find: (id: string) => MasterKey | undefined;
+  #primary: MasterKey | undefined;
+
+  /** `find` is asked for a key that is not here: another process may have made it meanwhile. */
+  constructor(find: (id: string) => MasterKey | undefined = () => undefined) {
+    this.#find = find;
+  }
+
+  /** The key that seals; undefined: nothing can be sealed. */
+  get primary(): MasterKey | undefined {
+    return this.#primary;
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#keys.keys()];
+  }
+
+  has(id: string): boolean {
+    return this.#keys.has(id);
+  }
+
+  find(id: string): MasterKey | undefined {
+    const known = this.#keys.get(id);
+    if (known !== undefined) return known;
+    const found = this.#find(id);
+    if (found !== undefined) this.#keys.set(found.id, found);
+    return found;
+  }
+
+  add(key: MasterKey): void {
+    if (!this.#keys.has(key.id)) this.#keys.set(key.id, key);
+  }
+
+  /** Seals with this key from now on; it must have been added. */
+  seal(id: string | undefined): void {
+    this.#primary = id === undefined ? undefined : this.#keys.get(id);
+  }
+}

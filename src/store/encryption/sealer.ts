@@ -1,0 +1,481 @@
+/**
+ * Seals what is sensitive in an object, and opens it: AES-256-GCM, a fresh data key for each version.
+ *
+ * Invariants:
+ * - A seal opens under the identity it was made for: store, type, namespace, name, uid and the object's own version counter,
+ *   as the caller asks for them and never as the bytes claim. The clear part of the object is authenticated with it.
+ * - `open` decrypts nothing; shared forms hold ciphertext, and a value is in the clear only while somebody reveals it.
+ * - A data key comes from the master key and 32 fresh random bytes (deriving costs a third of wrapping); a new master key
+ *   takes it over by wrapping it. Opened bytes are wiped after use; texts, which JavaScript cannot wipe, are left to the
+ *   collector.
+ */
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import {
+  CorruptError,
+  DecryptionError,
+  ForbiddenError,
+  MAX_DEPTH,
+  SEALED_TEXT,
+  Sealed,
+  cloneJson,
+  invalid,
+  isCorrupt,
+  isDecryption,
+  joinPath,
+} from '../../schemas/index.js';
+import type { Cause, SealedOptions } from '../../schemas/index.js';
+import type { Codec } from '../codecs/json.js';
+import type { Entropy } from '../deps.js';
+import type { Key } from '../engine.js';
+import { describeKey } from '../keys.js';
+import type { SealIdentity, Sealer } from '../object-codec.js';
+import { detailsOf } from '../write/rules.js';
+import type { Stored } from '../write/rules.js';
+import { NONCE_BYTES, SALT_BYTES, TAG_BYTES, draftEnvelope, isEnvelope, keyIdOf, parseEnvelope, withWrappedKey } from './envelope.js';
+import type { Envelope } from './envelope.js';
+import type { Keyring } from './keyring.js';
+import { childOf, compilePaths, isCovered, mapLeaves } from './sensitive-paths.js';
+import type { LeafVisitor, PathNode, SensitivePaths } from './sensitive-paths.js';
+
+const ALGORITHM = 'aes-256-gcm';
+const LABEL = 'rune-runtime/sealed/1';
+/** Randomness is drawn for so many seals at once: one call to the generator for each would cost as much as the cipher. */
+const DRAW = 64;
+const DRAWN_BYTES = SALT_BYTES + NONCE_BYTES;
+/** Sensitive paths written in envelopes and no longer those of the type; kept compiled, up to so many. */
+const MOST_PATTERNS = 256;
+
+export interface SealerOptions {
+  readonly storeId: string;
+  readonly keyring: Keyring;
+  readonly entropy: Entropy;
+  /** Whether sensitive values that lie in the clear (from before they were marked) may be read. */
+  readonly readPlaintext: boolean;
+}
+
+/** The sealer, and what rotation needs of it. */
+export interface KeyedSealer extends Sealer {
+  /** The master key that an envelope needs. @throws {CorruptError} */
+  keyOf(value: Uint8Array, key: Key): string;
+  /** The envelope under the key that seals now; undefined when it is under that already. @throws {DecryptionError} @throws {CorruptError} */
+  rewrap(value: Uint8Array, key: Key): Uint8Array | undefined;
+}
+
+/** The sensitive paths of a type, ready for use. */
+interface Shape {
+  readonly root: PathNode;
+  readonly patterns: Buffer;
+  readonly text: string;
+}
+
+/** One sealed version: everything needed to open it later, taken apart when that is asked for. */
+class Version {
+  readonly identity: SealIdentity;
+  readonly #value: Uint8Array;
+  #envelope: Envelope | undefined;
+
+  /** The data key, while it is at hand: of what this process sealed itself. */
+  readonly dataKey: Buffer | undefined;
+
+  constructor(identity: SealIdentity, value: Uint8Array, dataKey?: Buffer) {
+    this.identity = identity;
+    this.#value = value;
+    this.dataKey = dataKey;
+  }
+
+  /** @throws {CorruptError} */
+  get envelope(): Envelope {
+    return (this.#envelope ??= parseEnvelope(this.#value, this.identity.key));
+  }
+}
+
+/** What opens and names sealed values. */
+interface Vault {
+  valueAt(version: Version, index: number): unknown;
+  contentId(version: Version, index: number): string;
+}
+
+/** One sealed value of a version, as a seal holds it. */
+class Content implements SealedOptions<unknown> {
+  readonly #vault: Vault;
+  readonly #version: Version;
+  readonly #index: number;
+
+  constructor(vault: Vault, version: Version, index: number) {
+    this.#vault = vault;
+    this.#version = version;
+    this.#index = index;
+  }
+
+  open(): unknown {
+    return this.#vault.valueAt(this.#version, this.#index);
+  }
+
+  get id(): string {
+    return this.#vault.contentId(this.#version, this.#index);
+  }
+}
+
+export function createSealer(options: SealerOptions): KeyedSealer {
+  const { storeId, keyring, entropy, readPlaintext } = options;
+  const shapes = new WeakMap<SensitivePaths, Shape>();
+  const patterns = new Map<string, PathNode>();
+  let drawn = Buffer.alloc(0);
+  let used = 0;
+  /** While an object is revealed as a whole, each of its versions is decrypted once. */
+  let opened: Map<Version, readonly unknown[]> | undefined;
+
+  const prefix = `${LABEL.length}:${LABEL},${storeId.length}:${storeId},`;
+
+  const shapeOf = (paths: SensitivePaths): Shape => {
+    let shape = shapes.get(paths);
+    if (shape === undefined) {
+      const text = JSON.stringify(paths);
+      shape = { root: compilePaths(paths), patterns: Buffer.from(text), text };
+      shapes.set(paths, shape);
+    }
+    return shape;
+  };
+
+  /** `length` fresh random bytes; a view, to be used at once. */
+  const fresh = (length: number): Buffer => {
+    if (used + length > drawn.length) {
+      drawn = Buffer.from(entropy.bytes(DRAW * DRAWN_BYTES));
+      used = 0;
+    }
+    used += length;
+    return drawn.subarray(used - length, used);
+  };
+
+  /** What is authenticated: the identity, each part with its length in front, then the clear part of the envelope. */
+  const associated = ({ key, uid, version }: SealIdentity, authenticated: Uint8Array): Buffer => {
+    const { type, namespace, name } = key;
+    const identity = `${prefix}${type.length}:${type},${namespace.length}:${namespace},${name.length}:${name},${uid.length}:${uid},${version}`;
+    return Buffer.concat([Buffer.from(identity), authenticated]);
+  };
+
+  const decrypt = (version: Version): readonly unknown[] => {
+    const { identity, envelope } = version;
+    const dataKey = version.dataKey ?? dataKeyOf(keyring, version);
+    let body: Buffer | undefined;
+    try {
+      const decipher = createDecipheriv(ALGORITHM, dataKey, envelope.nonce);
+      decipher.setAAD(associated(identity, envelope.authenticated));
+      decipher.setAuthTag(envelope.tag);
+      body = decipher.update(envelope.body);
+      decipher.final();
+    } catch {
+      body?.fill(0);
+      throw locked(identity.key, 'its content is not what was sealed for this version of this object');
+    } finally {
+      if (version.dataKey === undefined) dataKey.fill(0);
+    }
+    const values = JSON.parse(body.toString('utf8')) as unknown[];
+    body.fill(0);
+    if (values.length !== envelope.count) throw locked(identity.key, 'it holds another number of values than it says');
+    return values;
+  };
+
+  const valuesOf = (version: Version): readonly unknown[] => {
+    let values = opened?.get(version);
+    if (values === undefined) {
+      values = decrypt(version);
+      opened?.set(version, values);
+    }
+    return values;
+  };
+
+  /** The value of one place; the caller's own. */
+  const valueAt = (version: Version, index: number): unknown =>
+    opened === undefined ? decrypt(version)[index] : cloneJson(valuesOf(version)[index]);
+
+  /** Names a value without telling it, so that a change can be told; computed only when somebody compares. */
+  const contentId = (version: Version, index: number): string => {
+    try {
+      const name = keyring.primary?.contentId(JSON.stringify(valueAt(version, index)));
+      if (name !== undefined) return name;
+    } catch (error) {
+      if (!isDecryption(error) && !isCorrupt(error)) throw error;
+    }
+    // What cannot be opened equals nothing but itself.
+    const { key, uid, version: count } = version.identity;
+    return `${describeKey(key)} ${uid} ${count} ${index}`;
+  };
+
+  const vault: Vault = { contentId, valueAt };
+  const sealedAt = (version: Version, index: number): Sealed => new Sealed(new Content(vault, version, index));
+
+  const patternsOf = (text: string, key: Key): PathNode => {
+    let node = patterns.get(text);
+    if (node !== undefined) return node;
+    let paths: unknown;
+    try {
+      paths = JSON.parse(text);
+    } catch (error) {
+      throw damaged(key, 'its list of sealed places cannot be read', error);
+    }
+    if (
+      !Array.isArray(paths) ||
+      !paths.every((path) => Array.isArray(path) && path.length > 0 && path.length < 100 && path.every((part) => typeof part === 'string'))
+    ) {
+      throw damaged(key, 'its list of sealed places is none');
+    }
+    node = compilePaths(paths as SensitivePaths);
+    if (patterns.size < MOST_PATTERNS) patterns.set(text, node);
+    return node;
+  };
+
+  /** The object with `fill(index)` in the sealed places. `shape`: what the type says is sensitive; undefined: whatever was sealed. */
+  const assemble = (
+    envelope: Envelope,
+    identity: SealIdentity,
+    codec: Codec,
+    shape: Shape | undefined,
+    fill: (index: number) => unknown,
+  ): Stored => {
+    const { key } = identity;
+    let clear: unknown;
+    try {
+      clear = codec.decode(envelope.clear);
+    } catch (error) {
+      throw damaged(key, `its clear part cannot be decoded as ${codec.name}`, error);
+    }
+    const { metadata } = (clear ?? {}) as { metadata?: unknown };
+    if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) throw damaged(key, 'its clear part is no object');
+    const same = shape !== undefined && shape.text === envelope.patterns;
+    return mapLeaves(same ? shape.root : patternsOf(envelope.patterns, key), clear, (index, trail) => {
+      if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= envelope.count)
+        throw damaged(key, 'a place in its clear part names no sealed value');
+      if (shape !== undefined && !same && !isCovered(shape.root, trail)) {
+        throw locked(
+          key,
+          `${fieldOf(trail)} is sealed, and the definition that this process brings does not say so: bring the one it was written with`,
+        );
+      }
+      return fill(index as number);
+    }) as Stored;
+  };
+
+  /** Runs something that reveals several values: each version is decrypted once. */
+  const together = <T>(run: () => T): T => {
+    const outer = opened;
+    opened ??= new Map();
+    try {
+      return run();
+    } finally {
+      opened = outer;
+    }
+  };
+
+  return {
+    seal(paths, identity, object, codec) {
+      const primary = keyring.primary;
+      if (primary === undefined) throw noKey(identity.key);
+      const shape = shapeOf(paths);
+      const values: unknown[] = [];
+      const causes: Cause[] = [];
+      const clear = mapLeaves(shape.root, object, (value, trail) => {
+        findMarks(value, trail, causes);
+        return values.push(plainOf(value)) - 1;
+      });
+      if (causes.length > 0) throw invalid(describeKey(identity.key), causes, detailsOf(identity.key));
+      const salt = fresh(SALT_BYTES);
+      const nonce = fresh(NONCE_BYTES);
+      const dataKey = primary.derive(salt);
+      const text = JSON.stringify(values);
+      const draft = draftEnvelope({
+        keyId: primary.id,
+        salt,
+        nonce,
+        patterns: shape.patterns,
+        count: values.length,
+        clear: codec.encode(clear),
+        bodyBytes: Buffer.byteLength(text),
+      });
+      const { bytes: value, start, end } = draft;
+      const cipher = createCipheriv(ALGORITHM, dataKey, nonce);
+      cipher.setAAD(associated(identity, value.subarray(start, end)));
+      value.set(cipher.update(text, 'utf8'), end + TAG_BYTES);
+      cipher.final();
+      value.set(cipher.getAuthTag(), end);
+      let index = 0;
+      const version = new Version(identity, value, dataKey);
+      return { value, cached: mapLeaves(shape.root, object, () => sealedAt(version, index++)) };
+    },
+
+    owns: isEnvelope,
+
+    open(paths, identity, value, codec) {
+      const version = new Version(identity, value);
+      return assemble(version.envelope, identity, codec, shapeOf(paths), (index) => sealedAt(version, index));
+    },
+
+    openPlain(identity, value, codec) {
+      const version = new Version(identity, value);
+      const values = decrypt(version);
+      return assemble(version.envelope, identity, codec, undefined, (index) => values[index]);
+    },
+
+    reveal: (paths, object) => together(() => mapLeaves(shapeOf(paths).root, object, reveal)),
+
+    accept(paths, input, what) {
+      const causes: Cause[] = [];
+      const shape = shapeOf(paths);
+      const accepted = together(() => {
+        const take = taking(causes);
+        return Array.isArray(input) ? acceptOperations(shape.root, input, take) : mapLeaves(shape.root, input, take);
+      });
+      if (causes.length > 0) throw invalid(what, causes);
+      return accepted as typeof input;
+    },
+
+    cover(paths, identity, object) {
+      let found: string | undefined;
+      const covered = mapLeaves(shapeOf(paths).root, object, (value, trail) => {
+        found ??= fieldOf(trail);
+        const text = JSON.stringify(value);
+        const place = trail.join('\0');
+        return new Sealed({
+          open: () => JSON.parse(text) as unknown,
+          get id() {
+            return keyring.primary?.contentId(text) ?? `${describeKey(identity.key)} ${identity.uid} ${identity.version} ${place}`;
+          },
+        });
+      });
+      if (found !== undefined && !readPlaintext) {
+        throw locked(
+          identity.key,
+          `${found} lies in the clear: it was written before the field was marked sensitive, or put there past the store. To seal what was written before, open the store with secrets.plaintext: 'read' and run rotateKeys()`,
+        );
+      }
+      return covered;
+    },
+
+    keyOf: keyIdOf,
+
+    rewrap(value, key) {
+      const primary = keyring.primary;
+      if (primary === undefined) throw noKey(key);
+      if (keyIdOf(value, key) === primary.id) return undefined;
+      const envelope = parseEnvelope(value, key);
+      const dataKey = dataKeyOf(keyring, { identity: { key }, envelope });
+      const next = withWrappedKey(envelope, primary.id, primary.wrap(dataKey));
+      dataKey.fill(0);
+      return next;
+    },
+  };
+}
+
+/** @throws {DecryptionError} when the master key is missing, or is not the one that gave it */
+function dataKeyOf(
+  keyring: Keyring,
+  { identity, envelope }: { readonly identity: Pick<SealIdentity, 'key'>; readonly envelope: Envelope },
+): Buffer {
+  const master = keyring.find(envelope.keyId);
+  if (master === undefined) throw locked(identity.key, `it is sealed with key ${envelope.keyId}, which this process does not have`);
+  const { dataKey } = envelope;
+  const found = dataKey.length === SALT_BYTES ? master.derive(dataKey) : master.unwrap(dataKey);
+  if (found === undefined) throw locked(identity.key, 'its data key is not one that was made for it');
+  return found;
+}
+
+/** Plain values of what a caller hands in; the text of a seal among them is noted. */
+function taking(causes: Cause[]): LeafVisitor {
+  return (value, trail) => {
+    findMarks(value, trail, causes);
+    return plainOf(value);
+  };
+}
+
+function reveal(value: unknown): unknown {
+  return plainOf(value);
+}
+
+/** Seals replaced by what they hold, also inside a value that is sensitive as a whole. */
+function plainOf(value: unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Sealed.is(value)) return value.reveal();
+  // What is nested deeper, or contains itself, is refused by the check of the input, which comes after this.
+  if (depth > MAX_DEPTH) return value;
+  if (Array.isArray(value)) {
+    let items: unknown[] | undefined;
+    value.forEach((item, index) => {
+      const next = plainOf(item, depth + 1);
+      if (next !== item) (items ??= value.slice())[index] = next;
+    });
+    return items ?? value;
+  }
+  let copy: Record<string, unknown> | undefined;
+  for (const key of Object.keys(value)) {
+    const before = (value as Record<string, unknown>)[key];
+    const next = plainOf(before, depth + 1);
+    if (next !== before && key !== '__proto__') (copy ??= { ...value })[key] = next;
+  }
+  return copy ?? value;
+}
+
+/** The text of a seal where a value should be: somebody wrote back what was printed. */
+function findMarks(value: unknown, trail: readonly (string | number)[], causes: Cause[], depth = 0): void {
+  if (typeof value === 'string' && value !== SEALED_TEXT) return;
+  if (value === SEALED_TEXT) {
+    causes.push({
+      reason: 'FieldValueInvalid',
+      field: fieldOf(trail),
+      message: `must not be the text ${SEALED_TEXT}, which stands for a value that was not shown: write the value, its seal, or leave the field out`,
+    });
+  } else if (typeof value !== 'object' || value === null || Sealed.is(value) || depth > MAX_DEPTH) {
+    return;
+  } else if (Array.isArray(value)) {
+    value.forEach((item, index) => findMarks(item, [...trail, index], causes, depth + 1));
+  } else {
+    for (const key of Object.keys(value)) findMarks((value as Record<string, unknown>)[key], [...trail, key], causes, depth + 1);
+  }
+}
+
+/** The values of a JSON patch, each seen from the place that its operation names. */
+function acceptOperations(
+  root: PathNode,
+  operations: readonly unknown[],
+  visit: (value: unknown, trail: readonly (string | number)[]) => unknown,
+): unknown[] {
+  return operations.map((operation) => {
+    if (typeof operation !== 'object' || operation === null) return operation;
+    const { path, value } = operation as { path?: unknown; value?: unknown };
+    if (typeof path !== 'string' || value === undefined || !path.startsWith('/')) return operation;
+    const trail = path
+      .slice(1)
+      .split('/')
+      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    let node: PathNode | undefined = root;
+    for (const segment of trail) {
+      if (node === undefined || node.leaf) break;
+      node = childOf(node, segment);
+    }
+    if (node === undefined) return operation;
+    const next = mapLeaves(node, value, visit, [...trail]);
+    return next === value ? operation : { ...operation, value: next };
+  });
+}
+
+function fieldOf(trail: readonly (string | number)[]): string {
+  let field = '';
+  for (const segment of trail) field = joinPath(field, segment);
+  return field;
+}
+
+function locked(key: Key, why: string): DecryptionError {
+  return new DecryptionError(`${describeKey(key)} cannot be opened: ${why}`, { details: detailsOf(key) });
+}
+
+function damaged(key: Key, why: string, cause?: unknown): CorruptError {
+  return new CorruptError(`the sealed content of ${describeKey(key)} is damaged: ${why}`, { details: detailsOf(key), cause });
+}
+
+function noKey(key: Key): ForbiddenError {
+  return new ForbiddenError(
+    `${describeKey(key)} holds secrets and this store has no key to seal them with: open it with secrets: { keys }, for example fileKeys({ path }), and with every key it was sealed with before`,
+    {
+      details: detailsOf(key),
+    },
+  );
+}

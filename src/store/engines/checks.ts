@@ -1,0 +1,145 @@
+/**
+ * What every engine refuses, and in which words: keys that cannot be ordered, requests beyond the limits, revisions that
+ * are gone or not there yet.
+ *
+ * Invariant: keys are ordered by the UTF-8 bytes of type, namespace and name, part by part. With NUL between the parts,
+ * and none inside, that is the order of the joined bytes.
+ */
+import { BadRequestError, ExpiredError, TooLargeError } from '../../schemas/index.js';
+import type { CommitRequest, Engine, IndexEntry, Key, Precondition, Prefix, RevisionRef } from '../engine.js';
+
+/** The longest key, `type NUL namespace NUL name` in UTF-8, and the longest `index NUL value`. */
+export const MAX_KEY_BYTES = 1000;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** A key as one text. @throws {BadRequestError} */
+export function keyText(key: Key): string {
+  const text = `${key.type}\0${key.namespace}\0${key.name}`;
+  const first = key.type.length;
+  const second = first + 1 + key.namespace.length;
+  const apart = text.indexOf('\0') === first && text.indexOf('\0', first + 1) === second && text.indexOf('\0', second + 1) === -1;
+  if (!apart || first === 0 || key.name.length === 0) throw badKey(key, 'type and name may not be empty, and no part may contain a NUL');
+  checkText(text, () => describeParts(key));
+  return text;
+}
+
+/** The start of all index entries under one value. @throws {BadRequestError} */
+export function indexText(entry: IndexEntry): string {
+  const text = `${entry.index}\0${entry.value}`;
+  const first = entry.index.length;
+  if (first === 0 || text.indexOf('\0') !== first || text.indexOf('\0', first + 1) !== -1) {
+    throw new BadRequestError(`index entry ${JSON.stringify(entry)}: the index may not be empty, and neither part may contain a NUL`);
+  }
+  checkText(text, () => `index entry of ${JSON.stringify(entry.index)}`);
+  return text;
+}
+
+function checkText(text: string, describe: () => string): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_KEY_BYTES) throw new BadRequestError(`${describe()}: ${bytes} bytes, at most ${MAX_KEY_BYTES} are possible`);
+  if (bytes !== text.length && LONE_SURROGATE.test(text))
+    throw new BadRequestError(`${describe()}: half a surrogate pair cannot be stored`);
+}
+
+function badKey(key: Key, why: string): BadRequestError {
+  return new BadRequestError(`key ${describeParts(key)}: ${why}`);
+}
+
+function describeParts(key: Key): string {
+  return JSON.stringify([key.type, key.namespace, key.name]);
+}
+
+/** The start of all keys of a prefix as one text; `''` for everything. @throws {BadRequestError} */
+export function prefixText(prefix: Prefix): string {
+  if (prefix.type === undefined) {
+    if (prefix.namespace !== undefined) throw new BadRequestError('a prefix with a namespace needs a type');
+    return '';
+  }
+  const text = prefix.namespace === undefined ? `${prefix.type}\0` : `${prefix.type}\0${prefix.namespace}\0`;
+  const parts = prefix.namespace === undefined ? 2 : 3;
+  if (prefix.type === '' || text.split('\0').length !== parts) {
+    throw new BadRequestError(`prefix ${JSON.stringify(prefix)}: the type may not be empty, and no part may contain a NUL`);
+  }
+  checkText(text, () => `prefix ${JSON.stringify(prefix)}`);
+  return text;
+}
+
+/**
+ * Refuses a batch that could not be carried out, before anything is written.
+ * @throws {BadRequestError} for malformed requests
+ * @throws {TooLargeError} for a request beyond the engine's limits
+ */
+export function checkBatch(batch: readonly CommitRequest[], limits: Engine['limits']): void {
+  for (let index = 0; index < batch.length; index++) {
+    const request = batch[index] as CommitRequest;
+    const { writes, expect } = request;
+    if (writes.length === 0) throw new BadRequestError(`request ${index} (${request.id}) writes nothing`);
+    if (writes.length > limits.operations) {
+      throw new TooLargeError(
+        `request ${index} (${request.id}) has ${writes.length} writes, at most ${limits.operations} fit in one: split it`,
+      );
+    }
+    let bytes = 0;
+    for (const write of writes) bytes += write.value?.byteLength ?? 0;
+    if (bytes > limits.bytes) {
+      throw new TooLargeError(`request ${index} (${request.id}) has ${bytes} bytes, at most ${limits.bytes} fit in one: split it`);
+    }
+    if (writes.length > 1) checkDistinct(request, index);
+    for (const condition of expect) checkPrecondition(condition, index);
+  }
+}
+
+function checkDistinct(request: CommitRequest, index: number): void {
+  const seen = new Set<string>();
+  for (const { key } of request.writes) {
+    const text = `${key.type}\0${key.namespace}\0${key.name}`;
+    if (seen.has(text)) throw badKey(key, `request ${index} (${request.id}) writes it twice`);
+    seen.add(text);
+  }
+}
+
+function checkPrecondition(condition: Precondition, index: number): void {
+  const ref = 'key' in condition ? condition.revision : condition.unchangedSince;
+  if (ref === 'absent') return;
+  const fits = typeof ref === 'number' ? isRevision(ref) : Number.isInteger(ref.request) && ref.request >= 0 && ref.request < index;
+  if (!fits)
+    throw new BadRequestError(`request ${index} expects ${JSON.stringify(ref)}: a revision or an earlier request of the batch is needed`);
+}
+
+/** The revision that a reference stands for, or undefined when the request it names got none. */
+export function resolveRef(ref: RevisionRef, revisions: readonly (number | undefined)[]): number | undefined {
+  return typeof ref === 'number' ? ref : revisions[ref.request];
+}
+
+export function isRevision(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+/**
+ * Refuses to read at a revision that is gone or has not come yet.
+ * @throws {ExpiredError} below the compaction revision
+ * @throws {BadRequestError} above the present
+ */
+export function checkReadable(at: number, current: number, compacted: number): void {
+  if (!isRevision(at)) throw new BadRequestError(`${at} is not a revision: a whole number from 0 on is needed`);
+  if (at < compacted) throw expired(at, current, compacted);
+  if (at > current) throw new BadRequestError(`revision ${at} has not been written yet; the newest is ${current}`);
+}
+
+/** The error for reads and replays below the compaction revision. */
+export function expired(from: number, current: number, compacted: number): ExpiredError {
+  return new ExpiredError(
+    `revision ${from} has been compacted: the oldest that can be read is ${compacted}, the newest ${current}; list again and go on from there`,
+    {
+      compactedRevision: String(compacted),
+      currentRevision: String(current),
+    },
+  );
+}
+
+/** A page size as given. @throws {BadRequestError} */
+export function checkLimit(limit: number | undefined): number {
+  if (limit === undefined) return Infinity;
+  if (!Number.isInteger(limit) || limit < 1) throw new BadRequestError(`limit ${limit}: a whole number from 1 on is needed`);
+  return limit;
+}

@@ -1,0 +1,204 @@
+/**
+ * Commits. Inside one write transaction: read the end of the log, check every request in order against what is there and
+ * what the requests before it would do, then put.
+ *
+ * Invariants: checks come before puts, for the whole batch, so that nothing can fail half way; a request that fails leaves
+ * no trace. A superseded record is moved to `hist` as it is; a delete leaves a tombstone there.
+ */
+import { StoreError } from '../../../schemas/index.js';
+import type { CommitRequest, CommitResult, Engine, Entry } from '../../engine.js';
+import { checkBatch, resolveRef } from '../checks.js';
+import { parseKey, revisionKey, versionKey, writeRevision } from './keys.js';
+import { LogGroup, stampLogChange } from './log.js';
+import { Planner } from './plan.js';
+import type { PlannedCondition, PlannedRequest, PlannedWrite } from './plan.js';
+import { PrefixChanges } from './prefix-changes.js';
+import { createdOfRecord, decodeRecord, looksSound, revisionOfRecord, stamp, versionOfRecord } from './record.js';
+import { put, remove } from './session.js';
+import type { Head, Session } from './session.js';
+
+const NOTHING = Buffer.alloc(0);
+
+/** What is under a key, on disk or after the requests before. */
+interface Current {
+  readonly live: boolean;
+  readonly revision: number;
+  readonly created: number;
+  readonly version: number;
+  readonly bytes: Buffer;
+}
+
+const ABSENT: Current = { live: false, revision: 0, created: 0, version: 0, bytes: NOTHING };
+
+/** What the puts of a batch are made from. */
+interface Accepted {
+  readonly request: PlannedRequest;
+  readonly revision: number;
+  /** What each write replaces. */
+  readonly before: readonly Current[];
+}
+
+export class Committer {
+  readonly #session: Session;
+  readonly #limits: Engine['limits'];
+  readonly #planner = new Planner();
+  readonly #prefixes: PrefixChanges;
+  readonly #group = new LogGroup();
+
+  constructor(session: Session, limits: Engine['limits']) {
+    this.#session = session;
+    this.#limits = limits;
+    this.#prefixes = new PrefixChanges(session, session.visible);
+  }
+
+  async commit(batch: readonly CommitRequest[]): Promise<readonly CommitResult[]> {
+    const session = this.#session;
+    session.check();
+    if (session.committing) throw new StoreError('a commit is under way: an engine takes one at a time');
+    checkBatch(batch, this.#limits);
+    const plan = this.#planner.plan(batch);
+    return session.exclusively(async () => {
+      const { results, before, after } = await session.write(() => this.#apply(plan));
+      session.noteForeign(before);
+      session.advance(after);
+      return results;
+    });
+  }
+
+  #apply(plan: readonly PlannedRequest[]): { results: CommitResult[]; before: number; after: number } {
+    const head = this.#session.writeHead();
+    this.#prefixes.catchUp(head.revision);
+    const overlay = new Map<string, Current>();
+    const revisions: (number | undefined)[] = [];
+    const accepted: Accepted[] = [];
+    let revision = head.revision;
+    const results = plan.map((request) => {
+      const failed = this.#check(request, overlay, revisions, revision);
+      if (failed !== undefined) {
+        revisions.push(undefined);
+        return failed;
+      }
+      revision++;
+      revisions.push(revision);
+      accepted.push({ request, revision, before: request.writes.map((write) => this.#stamp(write, request.log, overlay, revision)) });
+      return { ok: true as const, revision };
+    });
+    this.#put(accepted, head);
+    return { results, before: head.revision, after: revision };
+  }
+
+  #check(
+    request: PlannedRequest,
+    overlay: Map<string, Current>,
+    revisions: readonly (number | undefined)[],
+    current: number,
+  ): CommitResult | undefined {
+    for (const planned of request.conditions) {
+      const failed = 'object' in planned ? this.#checkKey(planned, overlay, revisions) : this.#checkPrefix(planned, revisions, current);
+      if (failed !== undefined) return failed;
+    }
+    // A delete of what is not there fails as if it had named a revision.
+    const missing = request.writes.find((write) => write.deletes && !this.#current(write.text, write.object, overlay).live);
+    return missing && { ok: false, failed: { key: parseKey(missing.object), revision: 0 } };
+  }
+
+  #checkKey(
+    { condition, text, object }: PlannedCondition & { readonly object: Buffer },
+    overlay: Map<string, Current>,
+    revisions: readonly (number | undefined)[],
+  ): CommitResult | undefined {
+    if (!('revision' in condition)) return undefined;
+    const { live, revision, bytes } = this.#current(text, object, overlay);
+    const wanted = condition.revision === 'absent' ? 'absent' : resolveRef(condition.revision, revisions);
+    return (live ? revision : 'absent') === wanted
+      ? undefined
+      : { ok: false, failed: condition, current: live ? entryOf(object, bytes) : undefined };
+  }
+
+  #checkPrefix(
+    { condition, text }: PlannedCondition,
+    revisions: readonly (number | undefined)[],
+    current: number,
+  ): CommitResult | undefined {
+    if (!('unchangedSince' in condition)) return undefined;
+    const since = resolveRef(condition.unchangedSince, revisions);
+    const unchanged = since !== undefined && (text === '' ? current <= since : this.#prefixes.unchanged(text, since));
+    return unchanged ? undefined : { ok: false, failed: condition };
+  }
+
+  #current(text: string, object: Buffer, overlay: Map<string, Current>): Current {
+    let current = overlay.get(text);
+    if (current === undefined) {
+      const bytes = this.#session.tables.obj.getBinary(object);
+      if (bytes === undefined) current = ABSENT;
+      else if (!looksSound(bytes)) current = { ...ABSENT, live: true };
+      else
+        current = {
+          live: true,
+          revision: revisionOfRecord(bytes),
+          created: createdOfRecord(bytes),
+          version: versionOfRecord(bytes),
+          bytes,
+        };
+      overlay.set(text, current);
+    }
+    return current;
+  }
+
+  /** Finishes what was encoded, and gives what it replaces. */
+  #stamp(write: PlannedWrite, log: Buffer, overlay: Map<string, Current>, revision: number): Current {
+    const before = this.#current(write.text, write.object, overlay);
+    const created = before.live ? before.created : revision;
+    const version = before.version + 1;
+    stamp(write.record, write.body, revision, created, version);
+    stampLogChange(log, write.logAt, before.revision);
+    if (before.revision > 0) writeRevision(write.superseded, before.revision, write.object.length + 1);
+    overlay.set(write.text, write.deletes ? ABSENT : { live: true, revision, created, version, bytes: write.record });
+    this.#prefixes.note(write.prefixes, revision);
+    return before;
+  }
+
+  #put(accepted: readonly Accepted[], head: Head): void {
+    const { obj, hist, idx, log } = this.#session.tables;
+    let bytes = head.bytes;
+    let bytesBefore = head.bytes;
+    const group = this.#group;
+    const finish = (): void => {
+      const { record, last } = group.finish(bytesBefore, bytes);
+      put(log, revisionKey(last), record);
+      bytesBefore = bytes;
+    };
+    for (const { request, revision, before } of accepted) {
+      if (!group.fits(request.log)) finish();
+      request.writes.forEach((write, index) => {
+        const old = before[index] as Current;
+        if (old.revision > 0) {
+          put(hist, write.superseded, old.bytes);
+          bytes += old.bytes.length;
+        }
+        if (write.deletes) {
+          put(hist, versionKey(write.object, revision), write.record);
+          remove(obj, write.object);
+        } else {
+          put(obj, write.object, write.record);
+        }
+        for (const key of write.removeIndex) remove(idx, key);
+        for (const key of write.addIndex) put(idx, key, NOTHING);
+      });
+      bytes += request.log.length;
+      group.add(revision, request.log);
+    }
+    if (group.count === 0) return;
+    finish();
+    this.#session.leave({ revision: (accepted.at(-1) as Accepted).revision, bytes });
+  }
+}
+
+/** What stands in the way of a request; a damaged record is left out, reading it tells. */
+function entryOf(object: Buffer, bytes: Buffer): Entry | undefined {
+  try {
+    return decodeRecord(object, Buffer.from(bytes));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * A batch made ready: everything that can be encoded is encoded before the write transaction begins.
+ *
+ * Invariant: keys, records and log parts of a plan lie in one slab that the next plan takes over. LMDB copies them inside
+ * the transaction, and nothing else may hold on to them.
+ */
+import type { CommitRequest, Precondition } from '../../engine.js';
+import { keyText, prefixText } from '../checks.js';
+import { indexKey, REVISION_SUFFIX } from './keys.js';
+import { encodeLogChange, encodeLogStart, logBound } from './log.js';
+import { bodyChecksum, checkMeta, encodeRecord, recordBound } from './record.js';
+
+/** A slab larger than this is not kept for the next batch. */
+const KEEP_BYTES = 4 * 1024 * 1024;
+
+export interface PlannedWrite {
+  /** The key as text: what it is known by within the batch. */
+  readonly text: string;
+  readonly object: Buffer;
+  /** The key of the version that this write supersedes; its revision is put in inside the transaction. */
+  readonly superseded: Buffer;
+  readonly record: Buffer;
+  /** The checksum of key and value. */
+  readonly body: number;
+  readonly deletes: boolean;
+  /** Where the log's previous revision goes, in the request's log part. */
+  readonly logAt: number;
+  readonly prefixes: readonly [string, string];
+  readonly addIndex: readonly Buffer[];
+  readonly removeIndex: readonly Buffer[];
+}
+
+export type PlannedCondition =
+  | { readonly condition: Precondition & { readonly key: unknown }; readonly text: string; readonly object: Buffer }
+  | { readonly condition: Precondition & { readonly prefix: unknown }; readonly text: string };
+
+export interface PlannedRequest {
+  readonly writes: readonly PlannedWrite[];
+  readonly conditions: readonly PlannedCondition[];
+  readonly log: Buffer;
+}
+
+const NO_KEYS: readonly Buffer[] = [];
+
+export class Planner {
+  #slab: Buffer = Buffer.alloc(0);
+
+  /** @throws {BadRequestError} for keys, index entries and metadata that cannot be stored */
+  plan(batch: readonly CommitRequest[]): PlannedRequest[] {
+    const texts = batch.map((request) => request.writes.map((write) => keyText(write.key)));
+    let bound = 0;
+    batch.forEach((request, at) => {
+      bound += logBound(request);
+      request.writes.forEach((write, index) => {
+        checkMeta(write.meta);
+        bound += ((texts[at] as string[])[index] as string).length * 6 + REVISION_SUFFIX + recordBound(write);
+      });
+    });
+    const slab = this.#room(bound);
+    let offset = 0;
+    let lastType = '';
+    let lastNamespace = '';
+    let prefixes: readonly [string, string] = ['', ''];
+    return batch.map((request, at) => {
+      const writes: PlannedWrite[] = [];
+      request.writes.forEach((write, index) => {
+        const text = (texts[at] as string[])[index] as string;
+        const keyEnd = offset + slab.write(text, offset);
+        const object = slab.subarray(offset, keyEnd);
+        slab[keyEnd] = 0;
+        const start = keyEnd + REVISION_SUFFIX;
+        const end = encodeRecord(slab, start, write);
+        const record = slab.subarray(start, end);
+        const { type, namespace } = write.key;
+        // Most writes of a batch are neighbours: the texts are made, and hashed, once.
+        if (type !== lastType || namespace !== lastNamespace) {
+          lastType = type;
+          lastNamespace = namespace;
+          prefixes = [`${type}\0`, `${type}\0${namespace}\0`];
+        }
+        writes.push({
+          text,
+          object,
+          superseded: slab.subarray(offset, start),
+          record,
+          body: bodyChecksum(object, record),
+          deletes: write.value === undefined,
+          logAt: 0,
+          prefixes,
+          addIndex: write.addIndex === undefined ? NO_KEYS : write.addIndex.map((entry) => indexKey(entry, text)),
+          removeIndex: write.removeIndex === undefined ? NO_KEYS : write.removeIndex.map((entry) => indexKey(entry, text)),
+        });
+        offset = end;
+      });
+      const logStart = offset;
+      offset = encodeLogStart(slab, offset, request);
+      for (const write of writes) {
+        (write as { logAt: number }).logAt = offset - logStart;
+        offset = encodeLogChange(slab, offset, write.object);
+      }
+      const conditions = request.expect.map((condition) => planCondition(condition, writes));
+      return { writes, conditions, log: slab.subarray(logStart, offset) };
+    });
+  }
+
+  #room(bytes: number): Buffer {
+    if (this.#slab.length >= bytes) return this.#slab;
+    const slab = Buffer.allocUnsafeSlow(Math.max(64 * 1024, 2 ** Math.ceil(Math.log2(bytes))));
+    if (slab.length <= KEEP_BYTES) this.#slab = slab;
+    return slab;
+  }
+}
+
+function planCondition(condition: Precondition, writes: readonly PlannedWrite[]): PlannedCondition {
+  if (!('key' in condition)) return { condition, text: prefixText(condition.prefix) };
+  const text = keyText(condition.key);
+  const write = writes.find((each) => each.text === text);
+  return { condition, text, object: write?.object ?? Buffer.from(text) };
+}

@@ -1,0 +1,156 @@
+/**
+ * A version as bytes: a header, then the value as it was given.
+ *
+ *     0 format u8 | 1 flags u8 | 2 header length u16 | 4 crc32 | 8 revision u64 | 16 created u64 | 24 version u32
+ *     28 generation u64 | 36 time f64 | 44 uid length u8 | 45 source length u16 | 47 unused | 48 uid, source, value
+ *
+ * Invariants: the checksum covers key, value and header, so that a record in the wrong place is found as well as a wrong
+ * bit. Its first part, over key and value, is known before the revision is; `stamp` finishes it.
+ */
+import { crc32 } from 'node:zlib';
+import { BadRequestError, CorruptError } from '../../../schemas/index.js';
+import type { Entry, Key, Verb, VersionInfo, Write, WriteMeta } from '../../engine.js';
+import { describeBytes, parseKey, readRevision, readUint32, writeRevision } from './keys.js';
+
+const FORMAT = 1;
+export const FIXED_HEADER = 48;
+const VERBS: readonly Verb[] = ['create', 'update', 'delete'];
+const TOMBSTONE = 4;
+const SOURCE = 8;
+const LONGEST_UID = 255;
+const LONGEST_SOURCE = 1024;
+
+/** An upper bound for the bytes of a record. */
+export function recordBound(write: Write): number {
+  return FIXED_HEADER + (write.meta.uid.length + (write.meta.source?.length ?? 0)) * 3 + (write.value?.byteLength ?? 0);
+}
+
+/** Refuses what has no room in a header. @throws {BadRequestError} */
+export function checkMeta({ verb, uid, generation, source }: WriteMeta): void {
+  if (Buffer.byteLength(uid) > LONGEST_UID)
+    throw new BadRequestError(`uid of ${uid.length} characters: at most ${LONGEST_UID} bytes are possible`);
+  if (source !== undefined && Buffer.byteLength(source) > LONGEST_SOURCE) {
+    throw new BadRequestError(`source of ${source.length} characters: at most ${LONGEST_SOURCE} bytes are possible`);
+  }
+  if (!Number.isSafeInteger(generation) || generation < 0)
+    throw new BadRequestError(`generation ${generation}: a whole number from 0 on is needed`);
+  if (!VERBS.includes(verb)) throw new BadRequestError(`verb ${JSON.stringify(verb)}: create, update or delete is needed`);
+}
+
+/** Writes all of a record but revision, created, version and checksum; where it ends. */
+export function encodeRecord(slab: Buffer, offset: number, { meta, value }: Write): number {
+  const { uid, source } = meta;
+  const uidLength = slab.write(uid, offset + FIXED_HEADER);
+  const sourceLength = source === undefined ? 0 : slab.write(source, offset + FIXED_HEADER + uidLength);
+  const header = FIXED_HEADER + uidLength + sourceLength;
+  slab[offset] = FORMAT;
+  slab[offset + 1] = VERBS.indexOf(meta.verb) | (value === undefined ? TOMBSTONE : 0) | (source === undefined ? 0 : SOURCE);
+  slab[offset + 2] = header >> 8;
+  slab[offset + 3] = header & 0xff;
+  writeRevision(slab, meta.generation, offset + 28);
+  slab.writeDoubleBE(meta.time, offset + 36);
+  slab[offset + 44] = uidLength;
+  slab[offset + 45] = sourceLength >> 8;
+  slab[offset + 46] = sourceLength & 0xff;
+  slab[offset + 47] = 0;
+  if (value === undefined) return offset + header;
+  slab.set(value, offset + header);
+  return offset + header + value.byteLength;
+}
+
+/** The checksum over the key and the value of a record. */
+export function bodyChecksum(key: Uint8Array, record: Buffer): number {
+  const header = headerLength(record);
+  const start = crc32(key, readUint32(record, 0));
+  return record.length === header ? start : crc32(record.subarray(header), start);
+}
+
+/** Puts in what is known inside the transaction only. */
+export function stamp(record: Buffer, body: number, revision: number, created: number, version: number): void {
+  writeRevision(record, revision, 8);
+  writeRevision(record, created, 16);
+  record.writeUInt32BE(version, 24);
+  record.writeUInt32BE(crc32(record.subarray(8, headerLength(record)), body), 4);
+}
+
+function headerLength(bytes: Uint8Array): number {
+  return ((bytes[2] as number) << 8) | (bytes[3] as number);
+}
+
+export function revisionOfRecord(bytes: Uint8Array): number {
+  return readRevision(bytes, 8);
+}
+
+export function createdOfRecord(bytes: Uint8Array): number {
+  return readRevision(bytes, 16);
+}
+
+export function versionOfRecord(bytes: Uint8Array): number {
+  return readUint32(bytes, 24);
+}
+
+/** What a retention policy sees of a record; not checked. */
+export function infoOfRecord(record: Buffer): VersionInfo {
+  return {
+    revision: revisionOfRecord(record),
+    generation: readRevision(record, 28),
+    time: record.readDoubleBE(36),
+    uid: record.toString('utf8', FIXED_HEADER, FIXED_HEADER + (record[44] as number)),
+    verb: VERBS[(record[1] as number) & 3] as Verb,
+  };
+}
+
+export function isTombstone(bytes: Uint8Array): boolean {
+  return ((bytes[1] as number) & TOMBSTONE) !== 0;
+}
+
+/** Whether a record could be one at all: enough to trust the numbers in its header with where they are used. */
+export function looksSound(bytes: Uint8Array): boolean {
+  return bytes.length >= FIXED_HEADER && bytes[0] === FORMAT && headerLength(bytes) <= bytes.length;
+}
+
+/**
+ * A record as an entry, checked. `record` belongs to the entry from here on.
+ * @throws {CorruptError} naming the key
+ */
+export function decodeRecord(object: Buffer, record: Buffer, known?: Key): Entry {
+  const header = looksSound(record) ? headerLength(record) : 0;
+  const value = record.subarray(header);
+  if (header === 0 || checksum(object, record, header, value) !== readUint32(record, 4)) {
+    throw new CorruptError(
+      `the record of ${describeBytes(object)} is damaged: its checksum does not fit; restore it from a backup, or write the object anew`,
+    );
+  }
+  const flags = record[1] as number;
+  const source = FIXED_HEADER + (record[44] as number);
+  return {
+    key: known ?? parseKey(object),
+    value: (flags & TOMBSTONE) === 0 ? value : undefined,
+    meta: {
+      verb: VERBS[flags & 3] as Verb,
+      uid: record.toString('utf8', FIXED_HEADER, source),
+      generation: readRevision(record, 28),
+      time: record.readDoubleBE(36),
+      source:
+        (flags & SOURCE) === 0
+          ? undefined
+          : record.toString('utf8', source, source + (((record[45] as number) << 8) | (record[46] as number))),
+    },
+    revision: revisionOfRecord(record),
+    created: createdOfRecord(record),
+    version: versionOfRecord(record),
+  };
+}
+
+function checksum(object: Uint8Array, record: Buffer, header: number, value: Buffer): number {
+  const start = crc32(object, readUint32(record, 0));
+  return crc32(record.subarray(8, header), value.length === 0 ? start : crc32(value, start));
+}
+
+/** A record with another value in the place of its own: the rest of the header stays. */
+export function withValue(object: Uint8Array, record: Buffer, value: Uint8Array): Buffer {
+  const header = headerLength(record);
+  const copy = Buffer.concat([record.subarray(0, header), value]);
+  copy.writeUInt32BE(checksum(object, copy, header, copy.subarray(header)), 4);
+  return copy;
+}

@@ -1,0 +1,57 @@
+/**
+ * The LMDB environment and its tables.
+ *
+ *     obj   key                         -> record of the current version
+ *     hist  key, revision               -> records of superseded versions and tombstones
+ *     log   last revision of a group    -> what changed (log.ts)
+ *     idx   index, value, key           -> nothing
+ *     meta  name                        -> text; names of the engine's own begin with NUL
+ *
+ * Invariants: every option that decides what is on disk is set here and nowhere else. `overlappingSync` stays off: it is
+ * the only mode that loses nothing in a power cut. Values and keys are bytes; lmdb-js's own encodings, caches, shared
+ * structures, versions and encryption are never used.
+ */
+import { open } from 'lmdb';
+import type { Database, RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
+
+const PAGE_SIZE = 8192;
+/** Address space, not memory: growing the map while it is in use is what this saves. */
+const MAP_SIZE = 16 * 2 ** 30;
+
+export type Table = Database<Buffer, Buffer>;
+
+export interface Tables {
+  readonly root: RootDatabase<Buffer, Buffer>;
+  readonly obj: Table;
+  readonly hist: Table;
+  readonly log: Table;
+  readonly idx: Table;
+  readonly meta: Table;
+}
+
+/** Opens the environment; the tables are created where they are missing. */
+export function openTables(path: string, mapSize: number = MAP_SIZE): Tables {
+  // `permissionsMode` is missing in lmdb-js's typings.
+  const options: RootDatabaseOptionsWithPath & { permissionsMode: number } = {
+    path,
+    noSubdir: true,
+    permissionsMode: 0o600,
+    maxDbs: 16,
+    maxReaders: 1024,
+    mapSize,
+    pageSize: PAGE_SIZE,
+    overlappingSync: false,
+    eventTurnBatching: false,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+  };
+  const root = open<Buffer, Buffer>(options);
+  const table = (name: string): Table => root.openDB<Buffer, Buffer>(name, { encoding: 'binary', keyEncoding: 'binary' });
+  return { root, obj: table('obj'), hist: table('hist'), log: table('log'), idx: table('idx'), meta: table('meta') };
+}
+
+/** The first entry of a range, read inside the present turn. */
+export function first(table: Table, range: RangeOptions): { key: Buffer; value: Buffer } | undefined {
+  for (const entry of table.getRange({ ...range, limit: 1 })) return entry;
+  return undefined;
+}

@@ -1,0 +1,3 @@
+/** The memory engine. */
+export { memoryEngine } from './source.js';
+export type { MemoryEngineOptions, MemorySource } from './source.js';

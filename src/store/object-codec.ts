@@ -1,0 +1,152 @@
+/**
+ * Between objects and bytes: the codec, the sealing of what is sensitive, the defaults that a newer schema brought.
+ *
+ * Invariants: what is sensitive is sealed before bytes leave this file, whatever the path; `cached` forms are what watches
+ * and informers share (secrets as Sealed), `plain` forms belong to the caller alone. Stored bytes never hold a
+ * resourceVersion: it is put in here, from the entry's revision.
+ */
+import { CorruptError, cloneJson, equalJson, freezeJson } from '../schemas/index.js';
+import type { Codec } from './codecs/json.js';
+import type { Entry, Key } from './engine.js';
+import { describeKey } from './keys.js';
+import type { TypeInfo } from './registry.js';
+import { stampRevision } from './write/rules.js';
+import type { Stored } from './write/rules.js';
+
+/** What a sealed version is bound to: it opens under this identity and no other. */
+export interface SealIdentity {
+  readonly key: Key;
+  readonly uid: string;
+  readonly version: number;
+}
+
+/** Encrypts and decrypts the sensitive parts of objects. */
+export interface Sealer {
+  /**
+   * The bytes to store, and the object with Sealed in the sensitive places. `object` holds plain values there.
+   * @throws {InvalidError} for the text of a seal @throws {ForbiddenError} without a key
+   */
+  seal(
+    paths: TypeInfo['sensitivePaths'],
+    identity: SealIdentity,
+    object: Stored,
+    codec: Codec,
+  ): { readonly value: Uint8Array; readonly cached: Stored };
+  /** True for bytes that `seal` made. */
+  owns(value: Uint8Array): boolean;
+  /** The object with Sealed in the sensitive places. @throws {CorruptError} when the bytes are no envelope. */
+  open(paths: TypeInfo['sensitivePaths'], identity: SealIdentity, value: Uint8Array, codec: Codec): Stored;
+  /** The object with plain values. @throws {CorruptError} @throws {DecryptionError} */
+  openPlain(identity: SealIdentity, value: Uint8Array, codec: Codec): Stored;
+  /** The same object with plain values instead of Sealed; what holds none is shared with the result. @throws {DecryptionError} */
+  reveal(paths: TypeInfo['sensitivePaths'], object: Stored): Stored;
+  /** What a caller hands in (an object, or a patch of either type) with plain values instead of Sealed. @throws {InvalidError} for the text of a seal */
+  accept<T>(paths: TypeInfo['sensitivePaths'], input: T, what: string): T;
+  /** An object that was stored in the clear, with Sealed in the sensitive places. @throws {DecryptionError} unless that is allowed */
+  cover(paths: TypeInfo['sensitivePaths'], identity: SealIdentity, object: Stored): Stored;
+}
+
+export class ObjectCodec {
+  readonly #codec: Codec;
+  readonly #sealer: Sealer;
+  /** Decoded forms that an engine kept, as the type in force shows them. */
+  readonly #shown = new WeakMap<object, { readonly info: TypeInfo; readonly object: Stored }>();
+
+  constructor(codec: Codec, sealer: Sealer) {
+    this.#codec = codec;
+    this.#sealer = sealer;
+  }
+
+  /** Encodes a planned object; `cached` is not frozen yet, since its revision is not known yet. */
+  encode(info: TypeInfo, identity: SealIdentity, object: Stored): { readonly value: Uint8Array; readonly cached: Stored } {
+    if (info.sensitivePaths.length === 0) return { value: this.#codec.encode(object), cached: object };
+    return this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
+  }
+
+  /** The shared, frozen form of an entry. */
+  cached(info: TypeInfo, entry: Entry): Stored {
+    const shared = this.#isClear(info, entry) ? (entry.decoded as Stored | undefined) : undefined;
+    if (shared !== undefined) {
+      if (shared.metadata.resourceVersion === undefined) stampRevision(shared, entry.revision);
+      return this.#show(info, freezeJson(shared) as Stored);
+    }
+    return freezeJson(this.#decode(info, entry, false)) as Stored;
+  }
+
+  /** A kept form with the defaults of the type in force, which may be newer than the form. */
+  #show(info: TypeInfo, shared: Stored): Stored {
+    if (info.validator === undefined) return shared;
+    const shown = this.#shown.get(shared);
+    if (shown?.info === info) return shown.object;
+    const filled = cloneJson(shared);
+    info.validator.applyDefaults(filled);
+    const object = equalJson(filled, shared) ? shared : (freezeJson(filled) as Stored);
+    this.#shown.set(shared, { info, object });
+    return object;
+  }
+
+  /** A fresh object for the caller, secrets in plain; sealed where this process did not bring the definition. */
+  plain(info: TypeInfo, entry: Entry): Stored {
+    if (this.#isClear(info, entry))
+      return entry.decoded === undefined ? this.#decode(info, entry, false) : cloneJson(this.cached(info, entry));
+    return this.#decode(info, entry, info.definition !== undefined);
+  }
+
+  /** Plain values in place of Sealed; what holds none is shared with the result. */
+  reveal(info: TypeInfo, object: Stored): Stored {
+    return info.sensitivePaths.length === 0 ? object : this.#sealer.reveal(info.sensitivePaths, object);
+  }
+
+  /** What a caller wants written, with plain values in place of Sealed. @throws {InvalidError} for the text of a seal in a sensitive place */
+  accept<T>(info: TypeInfo, input: T): T {
+    return info.sensitivePaths.length === 0 ? input : this.#sealer.accept(info.sensitivePaths, input, info.type);
+  }
+
+  /** The sealed bytes of an entry that lies in the clear although its type is sensitive; undefined when there is nothing to seal. @throws {DecryptionError} unless that may be read */
+  sealClear(info: TypeInfo, entry: Entry): Uint8Array | undefined {
+    if (entry.value === undefined || info.sensitivePaths.length === 0 || this.#sealer.owns(entry.value)) return undefined;
+    const object = this.#decodeClear(entry, entry.value);
+    // Refuses, unless reading what lies in the clear is allowed: sealing it would vouch for it.
+    this.#sealer.cover(info.sensitivePaths, identityOf(entry), object);
+    return this.encode(info, identityOf(entry), object).value;
+  }
+
+  /** Whether what is stored holds no seals and needs none: then a decoded form that an engine kept can be shared. */
+  #isClear(info: TypeInfo, entry: Entry): boolean {
+    return info.sensitivePaths.length === 0 && (entry.value === undefined || !this.#sealer.owns(entry.value));
+  }
+
+  #decode(info: TypeInfo, entry: Entry, plain: boolean): Stored {
+    const value = entry.value;
+    if (value === undefined) throw new CorruptError(`${describeKey(entry.key)} has no content at revision ${entry.revision}`);
+    const paths = info.sensitivePaths;
+    let object: Stored;
+    if (this.#sealer.owns(value)) {
+      const identity = identityOf(entry);
+      object = plain ? this.#sealer.openPlain(identity, value, this.#codec) : this.#sealer.open(paths, identity, value, this.#codec);
+    } else {
+      object = this.#decodeClear(entry, value);
+      if (paths.length > 0) {
+        object = this.#sealer.cover(paths, identityOf(entry), object);
+        if (plain) object = this.#sealer.reveal(paths, object);
+      }
+    }
+    info.validator?.applyDefaults(object);
+    stampRevision(object, entry.revision);
+    return object;
+  }
+
+  #decodeClear(entry: Entry, value: Uint8Array): Stored {
+    try {
+      return this.#codec.decode(value) as Stored;
+    } catch (error) {
+      throw new CorruptError(`${describeKey(entry.key)} at revision ${entry.revision} cannot be decoded as ${this.#codec.name}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+function identityOf(entry: Entry): SealIdentity {
+  return { key: entry.key, uid: entry.meta.uid, version: entry.version };
+}

@@ -1,0 +1,141 @@
+/**
+ * All watches of a store: opens them, feeds those that are behind from the log, ends them with the store.
+ */
+import { BadRequestError, StoreClosedError } from '../../schemas/index.js';
+import type { Deps } from '../deps.js';
+import type { Change, Engine, Key } from '../engine.js';
+import { parseRevision, scopeNamespace } from '../keys.js';
+import type { ObjectCodec } from '../object-codec.js';
+import type { Reader } from '../read/reader.js';
+import { parseSelectors } from '../read/reader.js';
+import type { TypeRegistry } from '../registry.js';
+import type { WatchOptions } from '../types.js';
+import type { Feed, FeedBatch, FeedEvent } from './feed.js';
+import { INITIAL, Watcher, checkWindow } from './watcher.js';
+import type { WatchScope, WatchSource } from './watcher.js';
+
+export interface HubHost {
+  readonly deps: Deps;
+  readonly feed: Feed;
+  readonly codec: ObjectCodec;
+  readonly registry: TypeRegistry;
+  readonly reader: Reader;
+  engine(): Engine;
+}
+
+export class WatchHub implements WatchSource {
+  readonly #host: HubHost;
+  readonly #watchers = new Set<Watcher>();
+  #ended: Error | undefined;
+
+  constructor(host: HubHost) {
+    this.#host = host;
+  }
+
+  get feed(): Feed {
+    return this.#host.feed;
+  }
+
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** `type` undefined: all types. The watch begins now, whenever it is first asked. */
+  open(type: string | undefined, namespace: string | undefined, options: WatchOptions): Watcher {
+    if (this.#ended !== undefined) throw this.#ended;
+    const { labels, fields } = parseSelectors(options, type === undefined ? undefined : this.#host.registry.resolve(type));
+    const scope: WatchScope = { type, namespace: scopeNamespace(namespace), labels, fields };
+    const initial = options.initial === true || options.since === INITIAL;
+    if (options.initial === true && options.since !== undefined && options.since !== INITIAL) {
+      throw new BadRequestError('a watch takes since or initial, not both: initial sends what exists, since goes on from where you were');
+    }
+    const cursor = initial || options.since === undefined ? this.feed.visible : parseRevision(options.since, 'since');
+    if (!initial && options.since !== undefined) checkWindow(cursor, this.compacted(), this.feed.visible);
+    const watcher = new Watcher(this, { scope, cursor, initial, bookmarks: options.bookmarks === true, signal: options.signal });
+    if (options.signal?.aborted !== true) this.#watchers.add(watcher);
+    return watcher;
+  }
+
+  async replay(from: number, scope: WatchScope, limit: number): Promise<{ batches: readonly FeedBatch[]; scanned: number }> {
+    checkWindow(from, this.compacted(), this.feed.visible);
+    const batches: FeedBatch[] = [];
+    let scanned = from;
+    for await (const batch of this.#host.engine().changes(from, { limit })) {
+      if (batch.revision > this.feed.visible) break;
+      scanned = batch.revision;
+      const events: FeedEvent[] = [];
+      for (const change of batch.changes) {
+        const { key } = change.entry;
+        if (scope.type !== undefined && key.type !== scope.type) continue;
+        if (scope.namespace !== undefined && key.namespace !== scope.namespace) continue;
+        events.push(this.decode(change));
+      }
+      if (events.length > 0) batches.push({ revision: batch.revision, events });
+    }
+    return { batches, scanned };
+  }
+
+  /** A change from the log as the ring holds it. What cannot be decoded is an event that carries the error: it harms who asks for it, and nobody else. */
+  decode(change: Change): FeedEvent {
+    const { entry, previous } = change;
+    const { key, meta } = entry;
+    const facts = { verb: meta.verb, key, source: meta.source, bytes: (entry.value?.length ?? 0) + 512 };
+    try {
+      const info = this.#host.registry.found(key.type);
+      const before = previous === undefined ? undefined : this.#host.codec.cached(info, previous);
+      const object = entry.value === undefined ? before : this.#host.codec.cached(info, entry);
+      return { ...facts, object: object!, previous: meta.verb === 'update' ? before : undefined };
+    } catch (error) {
+      const stub = Object.freeze({
+        metadata: Object.freeze({ name: key.name, namespace: key.namespace, uid: meta.uid, resourceVersion: String(entry.revision) }),
+      });
+      return {
+        ...facts,
+        object: stub,
+        previous: undefined,
+        error: error instanceof Error ? error : new Error(String(error), { cause: error }),
+      };
+    }
+  }
+
+  async page(
+    scope: WatchScope,
+    revision: number,
+    after: Key | undefined,
+  ): Promise<{ events: readonly FeedEvent[]; after: Key | undefined }> {
+    const page = await this.#host.reader.page({ type: scope.type, namespace: scope.namespace }, revision, after);
+    // Without a type the engine pages through everything.
+    return {
+      after: page.after,
+      events:
+        scope.type === undefined && scope.namespace !== undefined
+          ? page.events.filter((event) => event.key.namespace === scope.namespace)
+          : page.events,
+    };
+  }
+
+  compacted(): number {
+    return this.#host.engine().revision().compacted;
+  }
+
+  every(ms: number, task: () => void): () => void {
+    const { scheduler, random } = this.#host.deps;
+    let timer = scheduler.after(ms, beat, { unref: true });
+    function beat(): void {
+      // A tenth of spread, so that a thousand idle watchers do not speak at once.
+      timer = scheduler.after(ms * (0.95 + random.next() * 0.1), beat, { unref: true });
+      task();
+    }
+    return () => timer.cancel();
+  }
+
+  ended(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+  }
+
+  /** Ends every watch; those that iterate get the error. */
+  close(error: Error = new StoreClosedError('the store was closed: the watch has ended')): void {
+    this.#ended = error;
+    for (const watcher of [...this.#watchers]) watcher.fail(error);
+  }
+}

@@ -1,0 +1,491 @@
+/**
+ * The one way to the disk: operations are planned in order, on top of what is still under way, and committed in batches,
+ * one at a time; writers in flight share a commit and its fsync.
+ *
+ * Invariants:
+ * - An outcome that rests on something not yet durable is told only when that is durable; if it fails, the operation is planned anew.
+ * - On success, in one turn: the visible revision moves, the ring grows, callers are resolved, watchers are woken.
+ * - Changes of other processes enter the ring before our own later ones.
+ * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
+ */
+import { AbortedError, StoreClosedError, StoreFailedError, TooManyRequestsError, freezeJson, isStatusError } from '../../schemas/index.js';
+import type { CommitRequest, CommitResult } from '../engine.js';
+import { keyId } from '../keys.js';
+import { deferred, onAbort } from '../timing.js';
+import type { FeedEvent } from '../watch/feed.js';
+import { queueLimits } from './operation.js';
+import type { Operation, QueueHost, QueueLimits } from './operation.js';
+import { feedEvent, preconditions } from './request.js';
+import { stampRevision } from './rules.js';
+import { Planned } from './states.js';
+import type { KeyState, Origin, PlannedExpect } from './states.js';
+
+interface Job {
+  readonly operation: Operation<unknown>;
+  readonly order: number;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  /** True once the caller has been answered. */
+  answered: boolean;
+  /** True when it was planned before: what it assumed then did not hold. */
+  again: boolean;
+}
+
+interface Sent {
+  readonly planned: Planned;
+  readonly job: Job;
+  readonly value: (revision: number) => unknown;
+}
+
+export class CommitQueue {
+  readonly #host: QueueHost;
+  readonly #limits: QueueLimits;
+  readonly #prefix: string;
+  #toPlan: Job[] = [];
+  #planning = false;
+  #pending: Sent[] = [];
+  #pendingBytes = 0;
+  #sending = false;
+  #order = 0;
+  #ids = 0;
+  #stopped: Error | undefined;
+  /** Writers that wait for room, first come first served. */
+  readonly #room = new Set<() => void>();
+  /** Places given to writers that have not taken them yet. */
+  #given = 0;
+  #idle: (() => void)[] = [];
+  #catchUp = false;
+
+  /** `prefix` sets this process' request ids apart from those of others. */
+  constructor(host: QueueHost, options: { readonly prefix: string; readonly limits?: QueueLimits }) {
+    this.#host = host;
+    this.#limits = options.limits ?? queueLimits;
+    this.#prefix = options.prefix;
+  }
+
+  /** Operations that have not been answered. */
+  get size(): number {
+    return this.#toPlan.length + this.#pending.length;
+  }
+
+  /** Answers once the operation's outcome is durable. */
+  submit<R>(operation: Operation<R>, signal?: AbortSignal): Promise<R> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (signal === undefined && !this.#crowded()) return new Promise<R>((resolve, reject) => this.#enqueue(operation, resolve, reject));
+    return this.#submitCarefully(operation, signal);
+  }
+
+  #enqueue<R>(operation: Operation<R>, resolve: (value: R) => void, reject: (error: unknown) => void): Job {
+    const job: Job = { operation, order: (this.#order += 1), resolve, reject, answered: false, again: false };
+    this.#toPlan.push(job);
+    if (!this.#planning) void this.#planAll();
+    return job;
+  }
+
+  async #submitCarefully<R>(operation: Operation<R>, signal: AbortSignal | undefined): Promise<R> {
+    if (signal?.aborted === true)
+      throw new AbortedError('the write was aborted before it began: nothing was written', { cause: signal.reason });
+    if (this.#crowded()) await this.#waitForRoom(signal);
+    const { promise, resolve, reject } = deferred<R>();
+    const job = this.#enqueue(operation, resolve, reject);
+    const unlisten = onAbort(signal, (reason) => {
+      const index = this.#toPlan.indexOf(job);
+      if (index >= 0) this.#toPlan.splice(index, 1);
+      this.#reject(
+        job,
+        new AbortedError(
+          index >= 0
+            ? 'the write was aborted: nothing was written'
+            : 'the wait for the write was aborted: the write itself may still happen',
+          { cause: reason },
+        ),
+      );
+    });
+    try {
+      return await promise;
+    } finally {
+      unlisten();
+    }
+  }
+
+  /** Resolves when everything submitted so far has been answered. */
+  async drain(): Promise<void> {
+    while (this.#stopped === undefined && (this.#planning || this.#sending || this.size + this.#given + this.#room.size > 0)) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+  }
+
+  /** Refuses what comes, and (with `error`) what waits. */
+  stop(error: Error): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    for (const job of this.#toPlan.splice(0)) this.#reject(job, error);
+    for (const { job, planned } of this.#pending.splice(0)) {
+      this.#reject(job, error);
+      planned.settle('failed');
+    }
+    this.#host.states.clear();
+    for (const wake of this.#room) wake();
+    this.#room.clear();
+    this.#signalIdle();
+  }
+
+  /** Somebody else advanced the revision: takes their changes in as soon as no commit of ours is under way. */
+  foreignAdvance(): void {
+    this.#catchUp = true;
+    if (!this.#sending && this.#stopped === undefined) void this.#send();
+  }
+
+  #full(): boolean {
+    return (
+      this.#toPlan.length + this.#pending.length + this.#given >= this.#limits.waiting || this.#pendingBytes >= this.#limits.waitingBytes
+    );
+  }
+
+  /** Who comes now has to wait: there is no room, or others came before. */
+  #crowded(): boolean {
+    return this.#room.size > 0 || this.#full();
+  }
+
+  async #waitForRoom(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#room.size >= this.#limits.waiting * 16) {
+      throw new TooManyRequestsError(`${this.#room.size} writers wait for room in the write queue: slow down`, {
+        details: { retryAfterSeconds: 1 },
+      });
+    }
+    const { promise, resolve } = deferred();
+    const wake = (): void => resolve();
+    this.#room.add(wake);
+    let gaveUp = false;
+    const unlisten = onAbort(signal, () => {
+      gaveUp = this.#room.delete(wake);
+      resolve();
+    });
+    await promise;
+    unlisten();
+    if (!gaveUp) this.#given -= 1;
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (signal?.aborted === true) {
+      this.#makeRoom();
+      throw new AbortedError('the write was aborted while it waited for room in the queue: nothing was written', { cause: signal.reason });
+    }
+  }
+
+  /** Gives the places that are free to those who wait longest. */
+  #makeRoom(): void {
+    for (const wake of this.#room) {
+      if (this.#full()) return;
+      this.#room.delete(wake);
+      this.#given += 1;
+      wake();
+    }
+  }
+
+  async #planAll(): Promise<void> {
+    this.#planning = true;
+    try {
+      for (;;) {
+        const job = this.#toPlan.shift();
+        if (job === undefined) {
+          // One more round of promises: writers that resume together then share a commit.
+          await Promise.resolve();
+          if (this.#toPlan.length > 0) continue;
+          break;
+        }
+        if (job.answered) continue;
+        const { keys } = job.operation;
+        const states: KeyState[] = [];
+        try {
+          for (const key of keys) {
+            const known = this.#host.states.known(keyId(key));
+            if (known !== undefined) states.push(known);
+            else if (job.operation.expectsNothing === true && !job.again)
+              states.push({ key, origin: 'absent', object: undefined, version: 0, at: 0 });
+            else states.push(await this.#host.read(key));
+          }
+          if (this.#stopped !== undefined) throw this.#stopped;
+          this.#plan(job, states);
+        } catch (error) {
+          this.#answer(
+            job,
+            states.map((state) => state.origin),
+            () => this.#reject(job, error),
+          );
+        }
+        if (this.#pending.length >= this.#limits.batch && !this.#sending) void this.#send();
+      }
+    } finally {
+      this.#planning = false;
+    }
+    if (!this.#sending) void this.#send();
+  }
+
+  #plan(job: Job, states: readonly KeyState[]): void {
+    // A state read earlier may have moved while a later key was read.
+    for (let index = 0; index < states.length - 1; index += 1) {
+      const state = states[index]!;
+      const known = this.#host.states.known(keyId(state.key));
+      if (known !== undefined && known.origin !== state.origin) {
+        this.#toPlan.unshift(job);
+        return;
+      }
+    }
+    const decision = job.operation.plan(states);
+    const origins = states.map((state) => state.origin);
+    if (decision.type === 'done') {
+      this.#answer(job, decision.dependsOn === undefined ? origins : [...origins, ...decision.dependsOn], () =>
+        this.#resolve(job, decision.value()),
+      );
+      return;
+    }
+    const expect: PlannedExpect[] = states.map((state) => ({ key: state.key, origin: state.origin }));
+    if (decision.expect !== undefined) expect.push(...decision.expect);
+    const planned = new Planned(`${this.#prefix}${(this.#ids += 1)}`, decision.writes, expect);
+    this.#host.states.plan(planned);
+    this.#pending.push({ planned, job, value: decision.value });
+    this.#pendingBytes += planned.bytes;
+  }
+
+  /** Tells an outcome once all it rests on is durable; plans again if some of that failed. */
+  #answer(job: Job, origins: readonly Origin[], tell: () => void): void {
+    const open = origins.filter((origin): origin is Planned => typeof origin === 'object' && origin.state !== 'committed');
+    if (open.length === 0) {
+      tell();
+      return;
+    }
+    let left = open.length;
+    let failed = false;
+    for (const planned of open) {
+      planned.whenSettled(() => {
+        failed ||= planned.state === 'failed';
+        left -= 1;
+        if (left > 0) return;
+        if (failed) this.#again(job);
+        else tell();
+      });
+    }
+  }
+
+  /** Back to planning, in the order of arrival. */
+  #again(job: Job): void {
+    if (this.#stopped !== undefined) {
+      this.#reject(job, this.#stopped);
+      return;
+    }
+    const conflicted = job.operation.conflicted?.();
+    if (conflicted !== undefined) {
+      this.#reject(job, conflicted);
+      return;
+    }
+    job.again = true;
+    let at = 0;
+    while (at < this.#toPlan.length && this.#toPlan[at]!.order < job.order) at += 1;
+    this.#toPlan.splice(at, 0, job);
+    if (!this.#planning) void this.#planAll();
+  }
+
+  #resolve(job: Job, value: unknown): void {
+    if (job.answered) return;
+    job.answered = true;
+    job.resolve(value);
+  }
+
+  #reject(job: Job, error: unknown): void {
+    if (job.answered) return;
+    job.answered = true;
+    job.reject(error);
+  }
+
+  async #send(): Promise<void> {
+    this.#sending = true;
+    let sent: readonly Sent[] = [];
+    try {
+      while (this.#stopped === undefined) {
+        sent = [];
+        if (this.#catchUp) {
+          this.#catchUp = false;
+          await this.#applyForeign(this.#host.engine().revision().current);
+          this.#host.feed.announce();
+        }
+        const { batch, requests } = this.#nextBatch();
+        if (batch.length === 0) break;
+        sent = batch;
+        let results: readonly CommitResult[];
+        try {
+          results = await this.#host.engine().commit(requests);
+        } catch (error) {
+          await this.#inDoubt(batch, error);
+          continue;
+        }
+        await this.#complete(batch, results);
+      }
+    } catch (error) {
+      for (const { job } of sent)
+        this.#reject(
+          job,
+          new StoreFailedError('the store has stopped while it wrote: whether the write happened is not known', {
+            cause: error,
+            inDoubt: true,
+          }),
+        );
+      this.#fail(error);
+    } finally {
+      this.#sending = false;
+      this.#signalIdle();
+    }
+    if (this.#stopped === undefined && (this.#pending.length > 0 || this.#catchUp) && !this.#planning) void this.#send();
+  }
+
+  /** Takes what fits from the front, with everything it rests on resolved to revisions or to places in this batch. */
+  #nextBatch(): { batch: Sent[]; requests: CommitRequest[] } {
+    const batch: Sent[] = [];
+    const requests: CommitRequest[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const sent of this.#pending) {
+      const { planned } = sent;
+      if (batch.length >= this.#limits.batch || (batch.length > 0 && bytes + planned.bytes > this.#limits.batchBytes)) break;
+      taken += 1;
+      this.#pendingBytes -= planned.bytes;
+      const expect = preconditions(planned.expect);
+      if (expect === undefined) {
+        this.#replan(sent);
+        continue;
+      }
+      planned.place = batch.length;
+      bytes += planned.bytes;
+      batch.push(sent);
+      requests.push({ id: planned.id, writes: planned.writes.map(({ write }) => write), expect });
+    }
+    this.#pending.splice(0, taken);
+    this.#makeRoom();
+    return { batch, requests };
+  }
+
+  #replan(sent: Sent): void {
+    this.#host.states.unplan(sent.planned);
+    sent.planned.settle('failed');
+    this.#again(sent.job);
+  }
+
+  async #complete(batch: readonly Sent[], results: readonly CommitResult[]): Promise<void> {
+    const committed: Sent[] = [];
+    for (let index = 0; index < batch.length; index += 1) {
+      const result = results[index]!;
+      const sent = batch[index]!;
+      if (!result.ok) continue;
+      if (result.revision !== this.#host.feed.visible + 1) await this.#applyForeign(result.revision - 1);
+      this.#apply(sent, result.revision);
+      committed.push(sent);
+    }
+    for (const { job, planned, value } of committed) this.#resolve(job, value(planned.revision));
+    for (const { planned } of committed) planned.settle('committed');
+    this.#host.feed.announce();
+    for (let index = 0; index < batch.length; index += 1) {
+      const sent = batch[index]!;
+      if (!results[index]!.ok) this.#replan(sent);
+    }
+    if (this.#host.engine().revision().current > this.#host.feed.visible) this.#catchUp = true;
+  }
+
+  #apply(sent: Sent, revision: number): void {
+    const { planned } = sent;
+    planned.revision = revision;
+    const events: FeedEvent[] = [];
+    for (const { write, cached, previous } of planned.writes) {
+      // An engine that keeps decoded forms may have shown this one already, after a commit that was in doubt.
+      if (cached !== undefined && !Object.isFrozen(cached)) {
+        stampRevision(cached, revision);
+        freezeJson(cached);
+      }
+      events.push(feedEvent(write, cached, previous));
+    }
+    this.#host.states.commit(planned);
+    for (const event of events) this.#host.applied(event);
+    this.#host.feed.append({ revision, events });
+  }
+
+  /** Brings in what others committed up to `until`. */
+  async #applyForeign(until: number): Promise<void> {
+    while (this.#host.feed.visible < until) {
+      const before = this.#host.feed.visible;
+      for (const { batch, versions } of await this.#host.foreign(before, until)) {
+        batch.events.forEach((event, index) => {
+          if (event.error === undefined) this.#host.states.foreign(keyId(event.key), event, batch.revision, versions[index]!);
+          else this.#host.states.forget(keyId(event.key));
+          this.#host.applied(event);
+        });
+        this.#host.feed.append(batch);
+      }
+      if (this.#host.feed.visible === before)
+        throw new StoreFailedError(`the log has a hole after revision ${before}: verify the store`, { inDoubt: false });
+    }
+  }
+
+  /** A commit failed: what became of it is read from the log of a freshly opened engine. */
+  async #inDoubt(batch: readonly Sent[], cause: unknown): Promise<void> {
+    try {
+      await this.#host.reopen(cause);
+    } catch (error) {
+      for (const { job, planned } of batch) {
+        this.#reject(
+          job,
+          new StoreFailedError('the commit failed and the store could not be opened again: whether the write happened is not known', {
+            cause: error,
+            inDoubt: true,
+          }),
+        );
+        planned.settle('failed');
+      }
+      throw error;
+    }
+    const mine = new Map(batch.map((sent) => [sent.planned.id, sent]));
+    const found = new Set<Sent>();
+    for await (const change of this.#host.engine().changes(this.#host.feed.visible)) {
+      const sent = mine.get(change.id);
+      if (sent === undefined) {
+        await this.#applyForeign(change.revision);
+        continue;
+      }
+      found.add(sent);
+      this.#apply(sent, change.revision);
+    }
+    // Told when all are known, as after any commit: nobody acts on half of it.
+    for (const { job, planned, value } of found) this.#resolve(job, value(planned.revision));
+    for (const { planned } of found) planned.settle('committed');
+    this.#host.feed.announce();
+    for (const sent of batch) {
+      const { job, planned } = sent;
+      if (found.has(sent)) continue;
+      this.#host.states.unplan(planned);
+      this.#reject(job, notWritten(cause));
+      planned.settle('failed');
+    }
+  }
+
+  #fail(cause: unknown): void {
+    const error = isStatusError(cause)
+      ? cause
+      : new StoreFailedError('the store has stopped after a failure: close it and open it again', { cause, inDoubt: false });
+    this.stop(error);
+    this.#host.failed(error);
+  }
+
+  #signalIdle(): void {
+    for (const wake of this.#idle.splice(0)) wake();
+  }
+}
+
+/** The closed store's answer to whatever still waits. */
+export function closedError(): StoreClosedError {
+  return new StoreClosedError('the store is closed: open it again to use it');
+}
+
+function notWritten(cause: unknown): Error {
+  if (isStatusError(cause) && cause.reason !== 'InternalError') return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new StoreFailedError(`the commit failed (${text}); the store was opened again and the write is not there: nothing was written`, {
+    cause,
+    inDoubt: false,
+  });
+}

@@ -1,0 +1,141 @@
+/**
+ * What each verb does to one object, as functions from its newest state: the same for a plain write and inside a transaction.
+ *
+ * Invariant: a mutation may run several times (on a conflict it is planned anew), so it captures its input and changes nothing.
+ */
+import { AlreadyExistsError, InvalidError, NotFoundError, checkJson, cloneJson, invalid, mergePatch } from '../../schemas/index.js';
+import { applyJsonPatch, applyManifest } from '../patch/index.js';
+import { describeKey } from '../keys.js';
+import type { DeleteOptions, PatchOptions, UpdateOptions } from '../types.js';
+import { checkPreconditions, createObject, deleteObject, detailsOf, isReleased, updateObject } from './rules.js';
+import type { Stored, Subject } from './rules.js';
+
+/** What is to become of an object. */
+export type Effect = { readonly type: 'put'; readonly next: Stored } | { readonly type: 'remove' } | { readonly type: 'same' };
+
+/** `previous` holds plain values; `revision` is undefined while the newest state is not durable. */
+export interface Mutation {
+  (subject: Subject, previous: Stored | undefined, revision: number | undefined): Effect;
+  /** It removes without looking: an object whose secrets cannot be opened is given to it sealed. */
+  readonly unopened?: true;
+  /** It is for an object that is not there. */
+  readonly creates?: true;
+}
+
+type Input = Readonly<Record<string, unknown>>;
+const same: Effect = Object.freeze({ type: 'same' });
+const remove: Effect = Object.freeze({ type: 'remove' });
+
+export function createMutation(input: Input): Mutation {
+  const mutation = (subject: Subject, previous: Stored | undefined): Effect => {
+    if (previous !== undefined) throw alreadyExists(subject);
+    return { type: 'put', next: createObject(subject, input) };
+  };
+  return Object.assign(mutation, { creates: true as const });
+}
+
+export function updateMutation(input: Input, options: UpdateOptions): Mutation {
+  return (subject, previous, revision) => {
+    if (previous === undefined) throw notFound(subject);
+    checkPreconditions(subject.key, previous, revision, preconditionsIn(input));
+    return putIfChanged(updateObject(subject, previous, input, options.subresource));
+  };
+}
+
+export function patchMutation(patch: unknown, options: PatchOptions): Mutation {
+  const type = options.type ?? (Array.isArray(patch) ? 'json' : 'merge');
+  return (subject, previous, revision) => {
+    if (previous === undefined) throw notFound(subject);
+    if (type === 'merge') checkPreconditions(subject.key, previous, revision, preconditionsIn(patch as Input));
+    const candidate = type === 'json' ? applyJsonPatch(previous, patch) : mergePatch(previous, patch);
+    return putIfChanged(updateObject(subject, previous, candidate as Input, options.subresource));
+  };
+}
+
+export function applyMutation(manifest: Input): Mutation {
+  return (subject, previous, revision) => {
+    const { info } = subject;
+    const merged = applyManifest({
+      manifest,
+      live: previous,
+      schema: info.definition?.schema,
+      sensitivePaths: info.sensitivePaths,
+    }) as Input;
+    if (previous === undefined) return { type: 'put', next: createObject(subject, merged) };
+    checkPreconditions(subject.key, previous, revision, preconditionsIn(manifest));
+    return putIfChanged(updateObject(subject, previous, merged));
+  };
+}
+
+export function deleteMutation(options: DeleteOptions): Mutation {
+  const mutation = (subject: Subject, previous: Stored | undefined, revision: number | undefined): Effect => {
+    if (previous === undefined) throw notFound(subject);
+    if (options.preconditions !== undefined) checkPreconditions(subject.key, previous, revision, options.preconditions);
+    const outcome = deleteObject(subject, previous, options.propagation);
+    return outcome.type === 'mark' ? { type: 'put', next: outcome.next } : outcome.type === 'remove' ? remove : same;
+  };
+  return Object.assign(mutation, { unopened: true as const });
+}
+
+/** Restores everything outside metadata and status from an older version. */
+export function rollbackMutation(version: Stored, options: DeleteOptions): Mutation {
+  return (subject, previous, revision) => {
+    if (previous === undefined) throw notFound(subject);
+    if (options.preconditions !== undefined) checkPreconditions(subject.key, previous, revision, options.preconditions);
+    const { metadata: _, status: __, ...rest } = version;
+    return putIfChanged(
+      updateObject(subject, previous, { ...cloneJson(rest), ...(previous.status === undefined ? {} : { status: previous.status }) }),
+    );
+  };
+}
+
+/** Runs a synchronous change on the newest state: how many writers update one object without retrying against each other. */
+export function modifyMutation(change: (draft: Stored) => unknown, options: UpdateOptions, accept: (input: Input) => Input): Mutation {
+  return (subject, previous, revision) => {
+    if (previous === undefined) throw notFound(subject);
+    const draft = cloneJson(previous);
+    if (revision !== undefined) (draft.metadata as { resourceVersion?: string }).resourceVersion = String(revision);
+    const returned = change(draft);
+    if (typeof (returned as PromiseLike<unknown> | undefined)?.then === 'function') {
+      throw new InvalidError('modify needs a synchronous change: await what it needs before, or use a transaction', {
+        details: detailsOf(subject.key),
+      });
+    }
+    const next = returned ?? draft;
+    // `(draft) => (draft.spec.size = 2)` returns 2, and `(draft) => (draft.spec = { size: 2 })` a spec: neither is the object.
+    if (typeof next !== 'object' || typeof (next as Partial<Stored>).metadata !== 'object') {
+      throw new InvalidError(
+        `the change of ${describeKey(subject.key)} must return nothing, or the whole object with its metadata: put the body of the function in braces`,
+        { details: detailsOf(subject.key) },
+      );
+    }
+    const input = accept(next as Input);
+    const causes = checkJson(input);
+    if (causes.length > 0) throw invalid(describeKey(subject.key), causes, detailsOf(subject.key));
+    checkPreconditions(subject.key, previous, undefined, { uid: preconditionsIn(input).uid });
+    return putIfChanged(updateObject(subject, previous, cloneJson(input), options.subresource));
+  };
+}
+
+function putIfChanged(next: Stored | undefined): Effect {
+  if (next === undefined) return same;
+  return isReleased(next) ? remove : { type: 'put', next };
+}
+
+function preconditionsIn(input: Input): { readonly uid?: string; readonly resourceVersion?: string } {
+  const meta = input['metadata'] as { uid?: unknown; resourceVersion?: unknown } | undefined;
+  return {
+    ...(typeof meta?.uid === 'string' ? { uid: meta.uid } : {}),
+    ...(typeof meta?.resourceVersion === 'string' && meta.resourceVersion !== '' ? { resourceVersion: meta.resourceVersion } : {}),
+  };
+}
+
+export function notFound(subject: { readonly key: Subject['key'] }): NotFoundError {
+  return new NotFoundError(`${describeKey(subject.key)} does not exist`, { details: detailsOf(subject.key) });
+}
+
+function alreadyExists(subject: Subject): AlreadyExistsError {
+  return new AlreadyExistsError(`${describeKey(subject.key)} exists already: update it, or create under another name`, {
+    details: detailsOf(subject.key),
+  });
+}

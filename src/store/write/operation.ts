@@ -1,0 +1,58 @@
+/**
+ * What the commit queue is given, and what it needs of the store around it.
+ */
+import type { Engine, Key } from '../engine.js';
+import type { Feed, FeedBatch, FeedEvent } from '../watch/feed.js';
+import type { KeyState, Origin, PlannedExpect, PlannedWrite, States } from './states.js';
+
+/** What an operation decided. `value` is made when the outcome is told. */
+export type Decision<R> =
+  | {
+      readonly type: 'write';
+      readonly writes: readonly PlannedWrite[];
+      readonly expect?: readonly PlannedExpect[];
+      readonly value: (revision: number) => R;
+    }
+  | { readonly type: 'done'; readonly value: () => R; readonly dependsOn?: readonly Origin[] };
+
+/** An operation: which keys it reads, and what it decides from their states. Planned again when what it rested on changed. */
+export interface Operation<R> {
+  readonly keys: readonly Key[];
+  /** Planned the first time as if nothing were there, without a read: the engine's check finds out. */
+  readonly expectsNothing?: boolean | undefined;
+  plan(states: readonly KeyState[]): Decision<R>;
+  /** Instead of planning again after a conflict (a transaction has to run its callback anew). */
+  conflicted?(): Error;
+}
+
+export interface QueueLimits {
+  /** Requests in one commit, at most. */
+  readonly batch: number;
+  readonly batchBytes: number;
+  /** Operations that wait, at most, before writers have to. */
+  readonly waiting: number;
+  readonly waitingBytes: number;
+}
+
+export const queueLimits: QueueLimits = Object.freeze({
+  batch: 512,
+  batchBytes: 4 * 1024 * 1024,
+  waiting: 8192,
+  waitingBytes: 64 * 1024 * 1024,
+});
+
+/** What the queue needs of the store. */
+export interface QueueHost {
+  engine(): Engine;
+  readonly feed: Feed;
+  readonly states: States;
+  read(key: Key): Promise<KeyState>;
+  /** What others committed after `from`, up to `until`, as the feed takes it. */
+  foreign(from: number, until: number): Promise<readonly { readonly batch: FeedBatch; readonly versions: readonly number[] }[]>;
+  /** After a failed commit: a fresh engine on the same data. Rejects when there is none to be had. */
+  reopen(cause: unknown): Promise<void>;
+  /** Told once the queue has stopped for good. */
+  failed(error: Error): void;
+  /** Told of each change in the committing turn. */
+  applied(event: FeedEvent): void;
+}

@@ -1,0 +1,219 @@
+/**
+ * Transactions: the callback reads the newest state plus its own writes; what it read is checked when it is planned and
+ * again inside the engine's commit, so the result is as if it had run alone.
+ *
+ * Invariants: a read that no longer fits an earlier one ends the run at once (the callback never computes on a mix of two
+ * states); one key makes one write and one event, the net of what the callback did; runs after a conflict go one at a
+ * time, each on top of the one before, so that contention costs linear work.
+ */
+import { ConflictError, ForbiddenError, TooLargeError, cloneJson } from '../../schemas/index.js';
+import type { Key, Prefix } from '../engine.js';
+import { keyId, prefixId } from '../keys.js';
+import type { TypeInfo } from '../registry.js';
+import type { Decision, Operation } from './operation.js';
+import type { Mutation } from './mutations.js';
+import { notFound } from './mutations.js';
+import { sameObject, stampRevision } from './rules.js';
+import type { Stored } from './rules.js';
+import { isUnder } from './states.js';
+import type { KeyState, Origin, Planned, PlannedExpect, PlannedWrite, States } from './states.js';
+import type { Writer } from './writer.js';
+
+/** Ends a run whose reads no longer hold; never reaches callers. */
+export class Restart extends Error {
+  override readonly name = 'Restart';
+}
+
+export interface TransactionHost {
+  readonly states: States;
+  readonly writer: Writer;
+  visible(): number;
+  read(key: Key): Promise<KeyState>;
+  /** Everything under a prefix at a visible revision, as shared forms. */
+  readRange(prefix: Prefix, revision: number): Promise<readonly { readonly key: Key; readonly object: Stored }[]>;
+  readonly limits: { readonly operations: number; readonly bytes: number };
+}
+
+interface Local {
+  readonly info: TypeInfo;
+  readonly state: KeyState;
+  /** Plain values as of this transaction; undefined: absent. */
+  object: Stored | undefined;
+  dirty: boolean;
+}
+
+/** One run of a transaction's callback. */
+export class TransactionRun {
+  readonly #host: TransactionHost;
+  readonly #source: string | undefined;
+  readonly #locals = new Map<string, Local>();
+  readonly #reads = new Map<string, KeyState>();
+  readonly #ranges: { readonly prefix: Prefix; readonly id: string; readonly since: number | Planned; readonly last: number | Planned }[] =
+    [];
+  readonly #pinned: string[] = [];
+  #open = true;
+  /** The epoch of the states at which everything read so far still held. */
+  #checked = -1;
+
+  constructor(host: TransactionHost, source: string | undefined) {
+    this.#host = host;
+    this.#source = source;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  /** The outcome is known: what was read need not be followed any more. */
+  release(): void {
+    for (const id of this.#pinned.splice(0)) this.#host.states.unpin(id);
+  }
+
+  /** True when something that was read has changed since. */
+  get stale(): boolean {
+    const { states } = this.#host;
+    // Without this a transaction of n reads would compare n * n of them.
+    if (this.#checked === states.epoch) return false;
+    for (const [id, read] of this.#reads) if (this.#moved(id, read)) return true;
+    if (this.#ranges.some((range) => !sameOrigin(range.last, states.lastChange(range.id)))) return true;
+    this.#checked = states.epoch;
+    return false;
+  }
+
+  #moved(id: string, read: KeyState): boolean {
+    const known = this.#host.states.known(id);
+    if (known !== undefined && !sameOrigin(read.origin, known.origin)) return true;
+    return typeof read.origin === 'object' && read.origin.state === 'failed';
+  }
+
+  async read(info: TypeInfo, key: Key): Promise<Stored> {
+    const local = await this.#local(info, key);
+    if (local.object === undefined) throw notFound({ key });
+    const object = cloneJson(local.object);
+    if (!local.dirty && typeof local.state.origin === 'number') stampRevision(object, local.state.origin);
+    return object;
+  }
+
+  async write(info: TypeInfo, key: Key, mutation: Mutation): Promise<Stored> {
+    const local = await this.#local(info, key);
+    const revision = !local.dirty && typeof local.state.origin === 'number' ? local.state.origin : undefined;
+    const before = local.object;
+    const effect = this.#host.writer.effect(info, key, mutation, before, revision);
+    switch (effect.type) {
+      case 'same':
+        return cloneJson(before!);
+      case 'remove':
+        local.object = undefined;
+        local.dirty = true;
+        return cloneJson(before!);
+      case 'put':
+        local.object = effect.next;
+        local.dirty = true;
+        return cloneJson(effect.next);
+      default:
+        throw new Error(`unknown effect ${String(effect satisfies never)}`);
+    }
+  }
+
+  /** All objects under a prefix, own writes included, in key order, as plain values the caller may change. */
+  async list(info: TypeInfo, namespace: string | undefined): Promise<Stored[]> {
+    this.checkOpen();
+    const prefix: Prefix = { type: info.type, namespace };
+    const { states } = this.#host;
+    const id = prefixId(prefix);
+    const since = this.#host.visible();
+    const last = states.lastChange(id);
+    const tentative = states.tentativeUnder(prefix);
+    this.#ranges.push({ prefix, id, since: typeof last === 'object' ? last : Math.max(since, last), last });
+    const found = new Map<string, Stored | undefined>();
+    for (const { key, object } of await this.#host.readRange(prefix, since)) found.set(keyId(key), object);
+    for (const state of tentative) found.set(keyId(state.key), state.object);
+    if (this.stale) throw new Restart();
+    const items = new Map<string, Stored>();
+    for (const [each, object] of found) if (object !== undefined) items.set(each, this.#host.writer.plain(info, object)!);
+    for (const [each, local] of this.#locals) {
+      if (!local.dirty || !isUnder(local.state.key, prefix)) continue;
+      if (local.object === undefined) items.delete(each);
+      else items.set(each, local.object);
+    }
+    return [...items].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => cloneJson(object));
+  }
+
+  /** The run as one request; `planned` is told when it has its place in line. `discard`: the reads are checked, nothing is written. */
+  operation<R>(value: R, options: { readonly planned: () => void; readonly discard: boolean }): Operation<R> {
+    return {
+      keys: [],
+      conflicted: () => new Restart(),
+      plan: (): Decision<R> => {
+        if (this.stale) throw new Restart();
+        const writes: PlannedWrite[] = [];
+        let bytes = 0;
+        for (const local of options.discard ? [] : this.#locals.values()) {
+          if (!local.dirty) continue;
+          const had = local.state.object !== undefined;
+          if (local.object === undefined && !had) continue;
+          if (local.object !== undefined && had && sameObject(local.object, this.#host.writer.plain(local.info, local.state.object)!))
+            continue;
+          const write = this.#host.writer.draft(local.info, local.state, local.object, this.#source);
+          bytes += write.write.value?.length ?? 0;
+          writes.push(write);
+        }
+        const { limits } = this.#host;
+        if (writes.length > limits.operations)
+          throw new TooLargeError(
+            `the transaction writes ${writes.length} objects, more than the ${limits.operations} that fit in one commit: split it`,
+          );
+        if (bytes > limits.bytes)
+          throw new TooLargeError(`the transaction writes ${bytes} bytes, more than the ${limits.bytes} that fit in one commit: split it`);
+        options.planned();
+        const origins: Origin[] = [...this.#reads.values()].map((read) => read.origin);
+        for (const range of this.#ranges) if (typeof range.since === 'object') origins.push(range.since);
+        if (writes.length === 0) return { type: 'done', value: () => value, dependsOn: origins };
+        const expect: PlannedExpect[] = [...this.#reads.values()].map((read) => ({ key: read.key, origin: read.origin }));
+        for (const range of this.#ranges) expect.push({ prefix: range.prefix, since: range.since });
+        return { type: 'write', writes, expect, value: () => value };
+      },
+    };
+  }
+
+  async #local(info: TypeInfo, key: Key): Promise<Local> {
+    this.checkOpen();
+    const id = keyId(key);
+    const local = this.#locals.get(id);
+    if (local !== undefined) return local;
+    this.#host.states.pin(id);
+    this.#pinned.push(id);
+    const state = await this.#host.read(key);
+    if (this.stale || this.#moved(id, state)) throw new Restart();
+    const again = this.#locals.get(id);
+    if (again !== undefined) return again;
+    this.#reads.set(id, state);
+    const fresh: Local = { info, state, object: this.#host.writer.plain(info, state.object), dirty: false };
+    this.#locals.set(id, fresh);
+    return fresh;
+  }
+
+  checkOpen(): void {
+    if (!this.#open)
+      throw new ForbiddenError('the transaction has ended: use its verbs only before its callback has returned (did you forget an await?)');
+  }
+}
+
+/** @throws {ConflictError} after the last run. */
+export function conflictAfter(attempts: number): ConflictError {
+  return new ConflictError(
+    `the transaction met conflicting writes in each of ${attempts} runs: run it again later, or make it touch fewer objects`,
+  );
+}
+
+function sameOrigin(read: number | 'absent' | Planned, now: number | 'absent' | Planned): boolean {
+  if (read === now) return true;
+  // What was under way when it was read is durable by now, and still the newest.
+  if (typeof read === 'object' && read.state === 'committed')
+    return now === read.revision || (now === 'absent' && read.writes.some(({ write }) => write.value === undefined));
+  return false;
+}

@@ -1,0 +1,188 @@
+/**
+ * Turns mutations into writes: plain values in, encoded and indexed writes out, checked against the limits.
+ *
+ * Invariant: this is the only place that makes a `Write`, so sealing, size limits, index entries and stamps hold on every path.
+ */
+import { cloneJson, fieldText, getPath, isDecryption } from '../../schemas/index.js';
+import type { OwnerReference } from '../../schemas/index.js';
+import type { Deps } from '../deps.js';
+import type { IndexEntry, Key, Verb } from '../engine.js';
+import { keyId } from '../keys.js';
+import type { ObjectCodec } from '../object-codec.js';
+import type { TypeInfo } from '../registry.js';
+import type { Decision, Operation } from './operation.js';
+import type { Effect, Mutation } from './mutations.js';
+import { checkNamespace, checkSize, stampRevision } from './rules.js';
+import type { Stored, Subject } from './rules.js';
+import type { KeyState, PlannedWrite } from './states.js';
+
+export interface WriterHost {
+  readonly deps: Deps;
+  readonly codec: ObjectCodec;
+  readonly strictNamespaces: boolean;
+  namespaceState(name: string): 'active' | 'terminating' | undefined;
+}
+
+export class Writer {
+  readonly #host: WriterHost;
+  readonly #uuid: () => string;
+  #moment = { ms: Number.NaN, text: '' };
+
+  constructor(host: WriterHost) {
+    this.#host = host;
+    this.#uuid = () => host.deps.ids.uuid();
+  }
+
+  subject(info: TypeInfo, key: Key): Subject {
+    const ms = this.#host.deps.clock.now();
+    // Many writes share a millisecond, and formatting one costs as much as a small encode.
+    if (ms !== this.#moment.ms) this.#moment = { ms, text: new Date(ms).toISOString() };
+    return { info, key, now: this.#moment.text, uuid: this.#uuid };
+  }
+
+  /** Plain values of a state; the caller must not change them. */
+  plain(info: TypeInfo, object: Stored | undefined): Stored | undefined {
+    return object === undefined ? undefined : this.#host.codec.reveal(info, object);
+  }
+
+  /** Runs a mutation and checks what every write must keep. */
+  effect(info: TypeInfo, key: Key, mutation: Mutation, previous: Stored | undefined, revision: number | undefined): Effect {
+    const effect = mutation(this.subject(info, key), previous, revision);
+    if (effect.type === 'put' && previous === undefined)
+      checkNamespace(key, this.#host.namespaceState(key.namespace), this.#host.strictNamespaces);
+    return effect;
+  }
+
+  /** The write that takes a key from its state to `next` (undefined: removed). */
+  draft(info: TypeInfo, state: KeyState, next: Stored | undefined, source: string | undefined): PlannedWrite {
+    const { key } = state;
+    const previous = state.object;
+    const time = this.#host.deps.clock.now();
+    const version = state.version + 1;
+    if (next === undefined) {
+      const before = previous!;
+      return {
+        id: keyId(key),
+        write: {
+          key,
+          value: undefined,
+          meta: { verb: 'delete', uid: before.metadata.uid, generation: before.metadata.generation, time, source },
+          removeIndex: indexEntries(info, before),
+        },
+        cached: undefined,
+        previous,
+        version,
+      };
+    }
+    const { uid, generation } = next.metadata;
+    const { value, cached } = this.#host.codec.encode(info, { key, uid, version }, next);
+    checkSize(info, key, value.length);
+    const verb: Verb = previous === undefined ? 'create' : 'update';
+    const after = indexEntries(info, next);
+    if (previous === undefined) {
+      return {
+        id: keyId(key),
+        write: { key, value, meta: { verb, uid, generation, time, source }, addIndex: after, decoded: cached },
+        cached,
+        previous,
+        version,
+      };
+    }
+    const before = indexEntries(info, previous);
+    const added = missingFrom(after, before);
+    const removed = missingFrom(before, after);
+    return {
+      id: keyId(key),
+      write: {
+        key,
+        value,
+        meta: { verb, uid, generation, time, source },
+        ...(added.length === 0 ? {} : { addIndex: added }),
+        ...(removed.length === 0 ? {} : { removeIndex: removed }),
+        decoded: cached,
+      },
+      cached,
+      previous,
+      version,
+    };
+  }
+
+  /** Plain values, or the seals themselves for a mutation that can do without when they cannot be opened. */
+  #previous(info: TypeInfo, object: Stored | undefined, mutation: Mutation): Stored | undefined {
+    try {
+      return this.plain(info, object);
+    } catch (error) {
+      if (mutation.unopened === true && isDecryption(error)) return object;
+      throw error;
+    }
+  }
+
+  /** A plain write of one object as an operation of the commit queue. */
+  operation(
+    info: TypeInfo,
+    key: Key,
+    mutation: Mutation,
+    options: { readonly source?: string | undefined; readonly dryRun?: boolean | undefined },
+  ): Operation<Stored> {
+    return {
+      keys: [key],
+      // A dry run commits nothing that would find out.
+      expectsNothing: mutation.creates === true && options.dryRun !== true,
+      plan: ([state]): Decision<Stored> => {
+        const revision = typeof state!.origin === 'number' ? state!.origin : undefined;
+        const previous = this.#previous(info, state!.object, mutation);
+        const effect = this.effect(info, key, mutation, previous, revision);
+        switch (effect.type) {
+          case 'same':
+            // Made when it is told: by then the state it rests on has its revision.
+            return { type: 'done', value: () => cloneJson(this.#previous(info, state!.object, mutation)!) };
+          case 'remove': {
+            if (options.dryRun === true) return { type: 'done', value: () => cloneJson(previous!) };
+            const write = this.draft(info, state!, undefined, options.source);
+            return { type: 'write', writes: [write], value: () => cloneJson(this.#previous(info, write.previous, mutation)!) };
+          }
+          case 'put': {
+            const write = this.draft(info, state!, effect.next, options.source);
+            if (options.dryRun === true) {
+              return {
+                type: 'done',
+                value: () =>
+                  withRevision(cloneJson(effect.next), typeof state!.origin === 'object' ? state!.origin.revision : (revision ?? 0)),
+              };
+            }
+            return { type: 'write', writes: [write], value: (committed) => withRevision(cloneJson(effect.next), committed) };
+          }
+          default:
+            throw new Error(`unknown effect ${String(effect satisfies never)}`);
+        }
+      },
+    };
+  }
+}
+
+function withRevision(object: Stored, revision: number): Stored {
+  stampRevision(object, revision);
+  return object;
+}
+
+/** What can be looked up: by uid, by owner, by declared field. */
+export function indexEntries(info: TypeInfo, object: Stored): readonly IndexEntry[] {
+  const entries: IndexEntry[] = [{ index: 'uid', value: object.metadata.uid }];
+  const owners = object.metadata.ownerReferences as readonly OwnerReference[] | undefined;
+  if (owners !== undefined) for (const owner of owners) entries.push({ index: 'owner', value: owner.uid });
+  for (const path of info.storeIndexes) {
+    const value = fieldText(getPath(object, path));
+    // An absent field is not looked up but scanned for: most objects have most fields absent.
+    if (value !== undefined && value !== '') entries.push({ index: fieldIndex(info.type, path), value: value.slice(0, 256) });
+  }
+  return entries;
+}
+
+/** Name of the index of a declared field. */
+export function fieldIndex(type: string, path: string): string {
+  return `field:${type}:${path.startsWith('.') ? path.slice(1) : path}`;
+}
+
+function missingFrom(entries: readonly IndexEntry[], others: readonly IndexEntry[]): readonly IndexEntry[] {
+  return entries.filter((entry) => !others.some((other) => other.index === entry.index && other.value === entry.value));
+}

@@ -1,0 +1,101 @@
+/**
+ * One life of the simulated process: a store on the rig's engine, and a manager, until it is stopped or killed.
+ *
+ * Invariants: what it does goes through its own deps and its own face of the store; a kill ends both at once, so that nothing
+ * of it, not even a promise that settles late, reaches the next life.
+ */
+import { createManager, type ControllerDefinition, type Manager, type ManagerOptions, type StopReport } from '../controller/index.js';
+import type { AnyDefinition } from '../schemas/index.js';
+import { deferred, openStore } from '../store/index.js';
+import type { Deferred, Deps, EngineSource, OpenStoreOptions, Store } from '../store/index.js';
+import type { Faults } from './faults.js';
+import { processDeps, type ProcessDeps } from './process-deps.js';
+import { StoreFace } from './store-face.js';
+
+/** What each life of a process is made from. */
+export interface ProcessParts {
+  readonly deps: Deps;
+  readonly source: EngineSource;
+  readonly faults: Faults;
+  readonly store: Omit<OpenStoreOptions, 'path' | 'engine' | 'deps'>;
+  readonly manager: Omit<ManagerOptions, 'store' | 'controllers'>;
+  /** Makes the controllers of one life. */
+  controllers(): readonly ControllerDefinition[];
+}
+
+export class RigProcess {
+  readonly deps: ProcessDeps;
+  /** What its controllers and informers see. */
+  readonly face: StoreFace;
+  readonly killed: Deferred<void>;
+  /** What each controller reconciles, by its name. */
+  readonly primaries = new Map<string, AnyDefinition>();
+  readonly #parts: ProcessParts;
+  #store: Store | undefined;
+  #manager: Manager | undefined;
+  #opening: Promise<Store> | undefined;
+
+  constructor(parts: ProcessParts) {
+    this.#parts = parts;
+    const deps = processDeps(parts.deps);
+    this.deps = deps;
+    this.killed = deferred();
+    const opened = (): Store | undefined => this.#store;
+    this.face = new StoreFace({
+      deps,
+      faults: parts.faults,
+      get alive() {
+        return deps.alive;
+      },
+      get opened() {
+        return opened();
+      },
+      whenOpen: () => this.open(),
+      settle: (work) => work,
+      listen: (work) => work,
+    });
+  }
+
+  get alive(): boolean {
+    return this.deps.alive;
+  }
+  get store(): Store | undefined {
+    return this.#store;
+  }
+  get manager(): Manager | undefined {
+    return this.#manager;
+  }
+
+  /** Opens the store on what is durable. */
+  open(): Promise<Store> {
+    this.#opening ??= openStore({ ...this.#parts.store, engine: this.#parts.source, deps: this.deps }).then((store) => {
+      this.#store = store;
+      return store;
+    });
+    return this.#opening;
+  }
+
+  /** Makes the manager and starts it. */
+  async start(follow: (manager: Manager) => void): Promise<void> {
+    await this.open();
+    const controllers = this.#parts.controllers();
+    for (const controller of controllers) this.primaries.set(controller.name, controller.for);
+    const manager = createManager({ ...this.#parts.manager, store: this.face, controllers });
+    this.#manager = manager;
+    follow(manager);
+    await manager.start();
+  }
+
+  /** Ends it without a goodbye. */
+  kill(): void {
+    this.deps.kill();
+    this.killed.resolve();
+  }
+
+  /** Ends it in good order. */
+  async stop(): Promise<StopReport> {
+    const report = (await this.#manager?.stop()) ?? { unsettled: [] };
+    await this.#store?.close();
+    return report;
+  }
+}

@@ -1,0 +1,444 @@
+/**
+ * testRig: a store, a manager and virtual time together, with crashes, faults and a record of all that happened.
+ *
+ * Invariants: the same seed and the same test replay the same run; a crash loses what was not durable and all that was in
+ * memory, and nothing else; what the test itself does is another client of the store, which a crash does not lose. Nothing runs
+ * while the test does not await the rig.
+ */
+import type { ControllerDefinition, Explanation, Manager, ManagerOptions } from '../controller/index.js';
+import { InvalidError, isNotFound } from '../schemas/index.js';
+import type { AnyDefinition, CachedOf, Duration, ObjectKey } from '../schemas/index.js';
+import { memoryEngine } from '../store/index.js';
+import type { MemorySource, OpenStoreOptions, Repo, Store } from '../store/index.js';
+import { CommitLog, type StoreCommit, type StoreEvent } from './commit-log.js';
+import { DrivenStore, type DrivenHost } from './driven-store.js';
+import type { EventFilter } from './event-filter.js';
+import { Faults, type CallMatch, type StoreCall } from './faults.js';
+import { leaksOf } from './leaks.js';
+import { createPump, type DriveOptions, type Pump } from './pump.js';
+import { RigProcess } from './rig-process.js';
+import { didRun, RunLog, type RigRun } from './run-log.js';
+import { checkLivelock, settle, whatIsBusy, type SettleHost, type SettleOptions, type SettleReport } from './settle.js';
+import { createPrepared, type TestData } from './test-data.js';
+import { ObjectMaker, type TestObject } from './test-objects.js';
+import { formatTimeline, timelineOf, type TimelineEntry, type TimelineSubject } from './timeline.js';
+import { virtualDeps, type VirtualDeps, type VirtualDepsOptions } from './virtual-deps.js';
+
+/** The controllers of a rig, or what makes them anew for each life of the process, with empty memory. */
+export type RigControllers = readonly ControllerDefinition[] | (() => readonly ControllerDefinition[]);
+
+/** How a rig is made. */
+export interface TestRigOptions extends Pick<VirtualDepsOptions, 'logger' | 'order' | 'maxTasksPerMoment'> {
+  /**
+   * What runs. A list is used in every life of the process, with whatever its closures remember; a function is called for each
+   * start, so that a crash loses what was in memory, as it should.
+   */
+  readonly controllers?: RigControllers | undefined;
+  /** Types beside the built-in ones and those of the controllers. */
+  readonly types?: readonly AnyDefinition[] | undefined;
+  /** Decides order, chance and ids. Default 1. */
+  readonly seed?: number | undefined;
+  /** What is there before the controllers start. */
+  readonly objects?: readonly TestObject[] | TestData | undefined;
+  /** Where the wall clock starts. Default `2026-01-01T00:00:00Z`. */
+  readonly startTime?: VirtualDepsOptions['start'];
+  /** Starts the manager. Default true. */
+  readonly start?: boolean | undefined;
+  /** Options of the manager. */
+  readonly manager?: Omit<ManagerOptions, 'store' | 'controllers' | 'informers'> | undefined;
+  /** Options of the store. */
+  readonly store?: Omit<OpenStoreOptions, 'path' | 'engine' | 'deps' | 'types'> | undefined;
+}
+
+/** Which runs are asked for. */
+export interface RunFilter {
+  /** Keys that were handed out and not run are told too (paused, slowed, gone). Default false. */
+  readonly skipped?: boolean | undefined;
+}
+
+class RigStore extends DrivenStore {
+  readonly #process: () => RigProcess;
+
+  constructor(host: DrivenHost, options: { readonly types: readonly AnyDefinition[]; readonly process: () => RigProcess }) {
+    super(host, options.types);
+    this.#process = options.process;
+  }
+
+  override cutWatches(where?: CallMatch): number {
+    return this.#process().face.cutWatches(where);
+  }
+  override expireWatches(where?: CallMatch): number {
+    return this.#process().face.expireWatches(where);
+  }
+}
+
+const noFaults = new Faults(() => '0');
+
+/** A rig; made by `testRig`. */
+export class TestRig implements AsyncDisposable {
+  readonly seed: number;
+  readonly deps: VirtualDeps;
+  /**
+   * The store as the test uses it. Faults that are ordered here strike what the controllers and informers do, not what the test
+   * does.
+   */
+  readonly store: DrivenStore;
+  readonly #options: TestRigOptions;
+  readonly #engine: MemorySource;
+  readonly #log: CommitLog;
+  readonly #runs: RunLog;
+  readonly #pump: Pump;
+  readonly #startedAt: number;
+  #process: RigProcess;
+  #started: Promise<void> = Promise.resolve();
+  #starting = false;
+  #failure: Error | undefined;
+  #closed: Promise<void> | undefined;
+  /** Told of each commit, before anybody acts on it. */
+  #onCommit: ((commit: StoreCommit) => void) | undefined;
+
+  constructor(options: TestRigOptions) {
+    this.#options = options;
+    const { seed = 1, types = [] } = options;
+    this.seed = seed;
+    this.deps = virtualDeps({ seed, start: options.startTime, logger: options.logger, order: options.order, maxTasksPerMoment: options.maxTasksPerMoment });
+    this.#startedAt = this.deps.clock.now();
+    this.#pump = createPump(this.deps);
+    this.#engine = memoryEngine();
+    this.#log = new CommitLog(this.#engine, this.deps);
+    this.#log.onCommit = (commit) => this.#onCommit?.(commit);
+    this.#runs = new RunLog(() => this.deps.clock.now());
+    const faults = new Faults(() => this.#process.store?.revision ?? '0');
+    this.#faults = faults;
+    this.#process = this.#newProcess();
+    this.store = new RigStore(this.#storeHost(faults), { types, process: () => this.#process });
+  }
+
+  readonly #faults: Faults;
+
+  #newProcess(): RigProcess {
+    const { controllers = [], manager = {}, store = {}, types } = this.#options;
+    return new RigProcess({
+      deps: this.deps,
+      source: this.#log.source,
+      faults: this.#faults,
+      store: { strictTypes: false, ...store, types },
+      manager,
+      controllers: () => (typeof controllers === 'function' ? controllers() : controllers).map((controller) => this.#runs.instrument(controller)),
+    });
+  }
+
+  #storeHost(orders: Faults): DrivenHost {
+    const process = (): RigProcess => this.#process;
+    const log = this.#log;
+    return {
+      deps: this.deps,
+      faults: noFaults,
+      orders,
+      alive: true,
+      pump: this.#pump,
+      teller: this,
+      get opened() {
+        return process().store;
+      },
+      get commits() {
+        return log.commits;
+      },
+      whenOpen: () => this.#process.open(),
+      through: (call, run, landed) => this.#outside(call, run, landed),
+    };
+  }
+
+  /**
+   * What the test does, as another client would: a call that a crash cut off is made again in the next life, unless it took
+   * effect.
+   */
+  async #outside<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed: (() => R) | undefined): Promise<R> {
+    const since = this.#log.commits.length;
+    for (;;) {
+      const process = this.#process;
+      const store = process.store ?? (await process.open());
+      const outcome = await Promise.race([
+        run(store).then(
+          (value) => ({ value }),
+          (error: unknown) => ({ error }),
+        ),
+        process.killed.promise.then(() => undefined),
+      ]);
+      if (outcome !== undefined && process.alive) {
+        if ('error' in outcome) throw outcome.error;
+        return outcome.value;
+      }
+      const hit = this.#log.commits.slice(since).flatMap(({ events }) => events).find((event) => isOf(event, call));
+      if (hit === undefined) continue;
+      if (landed !== undefined) return landed();
+      try {
+        return (await (await this.#process.open()).get(hit.resourceType, hit.namespace, hit.name)) as R;
+      } catch (error) {
+        if (isNotFound(error)) return structuredClone(hit.resource) as R;
+        throw error;
+      }
+    }
+  }
+
+  /** The manager of the present life. @throws {InvalidError} when it was not started */
+  get manager(): Manager {
+    const { manager } = this.#process;
+    if (manager !== undefined) return manager;
+    throw new InvalidError('the rig has no manager: it was made with start: false, so await rig.start() first');
+  }
+
+  #launch(): void {
+    const process = this.#process;
+    this.#starting = true;
+    this.#started = process.start((manager) => this.#runs.follow(manager, false)).then(
+      () => {
+        if (process === this.#process) this.#starting = false;
+      },
+      (error: unknown) => {
+        if (!process.alive) return;
+        this.#starting = false;
+        this.#failure = error instanceof Error ? error : new Error(String(error), { cause: error });
+        throw error;
+      },
+    );
+    this.#started.catch(() => {});
+  }
+
+  #check(): void {
+    if (this.#closed !== undefined) throw new InvalidError('the rig is closed: make another');
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Loads what is given before the start. */
+  async load(objects: readonly TestObject[] | TestData): Promise<void> {
+    if (!isList(objects)) {
+      await this.store.setupTestData(objects);
+      return;
+    }
+    const maker = new ObjectMaker([...(this.#options.types ?? []), ...this.#controllerTypes()]);
+    await Promise.all(objects.map((object) => createPrepared(this.store, maker.prepareAny(object))));
+  }
+
+  #controllerTypes(): readonly AnyDefinition[] {
+    const { controllers = [] } = this.#options;
+    const list = typeof controllers === 'function' ? controllers() : controllers;
+    return list.flatMap((each) => [each.for, ...each.owns.map(({ resource }) => resource), ...each.watches.map(({ resource }) => resource), ...each.reads]);
+  }
+
+  /** Starts the manager, where `start: false` was given. */
+  async start(): Promise<void> {
+    this.#check();
+    if (this.#process.manager !== undefined) throw new InvalidError('the rig runs already');
+    this.#launch();
+    await this.#pump.drive(this.#running(), { what: 'the start' });
+  }
+
+  /** Resolves when the present life has started, however many were ended on the way. */
+  async #running(): Promise<void> {
+    for (;;) {
+      const process = this.#process;
+      await Promise.race([this.#started, process.killed.promise]);
+      if (process === this.#process) return;
+    }
+  }
+
+  /**
+   * Runs until nothing is queued, running or due; follows the first retries of what fails, and moves time for nothing else that
+   * waits.
+   *
+   * @throws {LivelockError} when a key goes on for ever. @throws {TimeoutError} when something never ends.
+   */
+  async settle(options?: SettleOptions): Promise<SettleReport> {
+    this.#check();
+    const now = (): SettleHost => ({ deps: this.deps, runs: this.#runs, process: this.#process, starting: this.#starting, collects: this.#log.deleted });
+    const report = await settle(now, options);
+    this.#check();
+    return report;
+  }
+
+  /**
+   * Moves time, with all that falls due on the way.
+   *
+   * @throws {LivelockError} when a key runs for ever at one moment.
+   */
+  async advance(duration: Duration | number): Promise<void> {
+    await this.#move((options) => this.deps.advance(duration, options));
+  }
+  /** Moves time to a moment of the wall clock, RFC 3339 or ms since the epoch. */
+  async advanceTo(time: string | number): Promise<void> {
+    await this.#move((options) => this.deps.advanceTo(time, options));
+  }
+
+  async #move(move: (options: { readonly while: () => boolean }) => Promise<void>): Promise<void> {
+    this.#check();
+    this.#runs.mark(100_000);
+    await move({ while: () => this.#runs.livelock === undefined });
+    if (this.#runs.livelock !== undefined) checkLivelock(this.#runs, this.#runs.runs.length);
+    this.#check();
+  }
+
+  /** Runs what is due, and moves time, until `work` settles. */
+  run<T>(work: PromiseLike<T>, options?: DriveOptions): Promise<T> {
+    return this.#pump.drive(work, options);
+  }
+
+  /** A typed repo on the store, whose `waitFor` moves time as far as it takes. */
+  repo<D extends AnyDefinition>(definition: D): Repo<D> {
+    return this.store.repo(definition);
+  }
+
+  /**
+   * Kills the process, as SIGKILL would, and starts it again from what was durable.
+   *
+   * @example await rig.crash({ downtime: '1m' });
+   */
+  async crash(options: { readonly downtime?: Duration | number | undefined } = {}): Promise<void> {
+    this.#check();
+    this.kill({ restart: false });
+    if (options.downtime !== undefined) await this.deps.advance(options.downtime);
+    this.#launch();
+    await this.#pump.drive(this.#running(), { what: 'the restart' });
+  }
+
+  /** The same without waiting: it is started again as soon as the rig is awaited. For use inside a reconcile or a fake. */
+  kill(options: { readonly restart?: boolean | undefined } = {}): void {
+    const process = this.#process;
+    process.kill();
+    this.#engine.crash();
+    this.#runs.follow(undefined, true);
+    this.#process = this.#newProcess();
+    this.#starting = false;
+    this.#started = Promise.resolve();
+    if (options.restart !== false) this.#launch();
+  }
+
+  /** Starts the process again that `kill({ restart: false })` ended; harmless when it runs. */
+  revive(): void {
+    if (this.#closed === undefined && this.#process.manager === undefined && !this.#starting) this.#launch();
+  }
+
+  /** Stops the process in good order and starts it again. */
+  async restart(): Promise<void> {
+    this.#check();
+    await this.#pump.drive(this.#process.stop(), { what: 'the stop' });
+    this.#process.kill();
+    this.#runs.follow(undefined, false);
+    this.#process = this.#newProcess();
+    this.#launch();
+    await this.#pump.drive(this.#running(), { what: 'the restart' });
+  }
+
+  /** Called with each commit that is durable, before its writer hears of it; returns its remover. */
+  onCommit(listener: (commit: StoreCommit) => void): () => void {
+    this.#onCommit = listener;
+    return () => {
+      if (this.#onCommit === listener) this.#onCommit = undefined;
+    };
+  }
+
+  /** What the controllers of the present life reconcile, by their names. */
+  get primaries(): ReadonlyMap<string, AnyDefinition> {
+    return this.#process.primaries;
+  }
+  /** What is under way, in words; undefined: nothing. */
+  get busy(): string | undefined {
+    return this.#starting ? 'the rig is starting' : whatIsBusy({ process: this.#process, collects: this.#log.deleted }, 0);
+  }
+
+  /** Runs of a controller (of all without one) in the order they ended, over crashes; of one key where one is given. */
+  runs(controller?: string, key?: ObjectKey | string, filter: RunFilter = {}): readonly RigRun[] {
+    const wanted = key === undefined || typeof key === 'string' ? key : key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
+    return this.#runs.runs.filter(
+      (run) => (controller === undefined || run.controller === controller) && (wanted === undefined || run.key === wanted) && (filter.skipped === true || didRun(run)),
+    );
+  }
+
+  /** Every change that was committed, oldest first. */
+  events<D extends AnyDefinition = AnyDefinition>(filter: EventFilter<D> = {}): readonly StoreEvent<CachedOf<D>>[] {
+    return this.store.events(filter);
+  }
+  /** Why a key runs, and how it went: the manager's own account. */
+  explain(controller: string, key: ObjectKey | string): Explanation {
+    return this.manager.explain(controller, key);
+  }
+  /** What happened to a key, or to all: changes, runs, events. */
+  timeline(subject?: TimelineSubject): readonly TimelineEntry[] {
+    return timelineOf({ commits: this.#log.commits, runs: this.#runs.runs }, subject);
+  }
+  /** The same for people: the last 40 lines. */
+  story(subject?: TimelineSubject, limit?: number): string {
+    return formatTimeline(this.timeline(subject), this.#startedAt, limit);
+  }
+
+  /**
+   * Closes the rig and checks that nothing of it is left: timers, tasks, watches, calls, runs.
+   *
+   * @throws {Error} that names what is left.
+   */
+  async expectNoLeaks(): Promise<void> {
+    this.#check();
+    const { unsettled } = await this.#pump.drive(this.#process.stop(), { what: 'the stop' });
+    await this.deps.flush();
+    const leaks = leaksOf(this.#process, { unsettled, deps: this.deps });
+    await this.close();
+    if (leaks.length > 0) throw new Error(`the rig was closed and something is left: ${leaks.join('; ')}`);
+  }
+
+  /** Stops everything. Closing twice is harmless. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#onCommit = undefined;
+    try {
+      await this.#pump.drive(this.#process.stop(), { what: 'the stop' });
+    } finally {
+      this.#process.kill();
+      this.#runs.follow(undefined, false);
+      this.#pump.close();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Makes a rig and starts it.
+ *
+ * @throws {Error} what the manager's start fails with.
+ *
+ * @example
+ * await using rig = await testRig({ controllers: [scaling], objects: { services: [{ name: 'web' }] } });
+ * await rig.settle();
+ * expect(rig.runs('scaling')).toHaveLength(1);
+ */
+export async function testRig(options: TestRigOptions = {}): Promise<TestRig> {
+  const rig = new TestRig(options);
+  try {
+    if (options.objects !== undefined) await rig.load(options.objects);
+    if (options.start !== false) await rig.start();
+    return rig;
+  } catch (error) {
+    await rig.close().catch(() => {});
+    throw error;
+  }
+}
+
+function isList(objects: readonly TestObject[] | TestData): objects is readonly TestObject[] {
+  return Array.isArray(objects);
+}
+
+/** Whether a change is what a call of the test asked for. */
+function isOf(event: StoreEvent, call: StoreCall): boolean {
+  if (event.source !== call.source) return false;
+  if (call.verb === 'transaction') return true;
+  if (call.type !== event.resourceType || call.namespace !== event.namespace) return false;
+  if (call.name !== undefined) return call.name === event.name;
+  const { generateName } = (call.input as { metadata?: { generateName?: string } } | undefined)?.metadata ?? {};
+  return call.verb === 'create' && generateName !== undefined && event.name.startsWith(generateName);
+}

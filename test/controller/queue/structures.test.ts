@@ -1,0 +1,127 @@
+/** The parts under the queue, against plain sorted lists; and the state table. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DelayHeap } from '../../../src/controller/queue/delay-heap.js';
+import { KeyTable, NONE } from '../../../src/controller/queue/key-table.js';
+import { Band } from '../../../src/controller/queue/band.js';
+import { SortedBands } from '../../../src/controller/queue/sorted-bands.js';
+import { events, next, states, transitions } from '../../../src/controller/queue/state-table.js';
+
+describe('DelayHeap', () => {
+  it('gives rows by due and then by order, whatever is set again or removed (P)', () => {
+    const move = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ type: fc.constant('set' as const), row: fc.nat(99), due: fc.nat(40) }) },
+      { weight: 2, arbitrary: fc.record({ type: fc.constant('remove' as const), row: fc.nat(120) }) },
+      { weight: 1, arbitrary: fc.record({ type: fc.constant('pop' as const) }) },
+    );
+    fc.assert(
+      fc.property(fc.array(move, { maxLength: 300 }), (moves) => {
+        const heap = new DelayHeap();
+        let model: { row: number; due: number; order: number }[] = [];
+        const first = (): number => model.sort((a, b) => a.due - b.due || a.order - b.order)[0]?.row ?? NONE;
+        for (const [order, step] of moves.entries()) {
+          const row = step.type === 'pop' ? first() : step.row;
+          if (step.type === 'set') {
+            heap.set(step.row, step.due);
+            model = [...model.filter((entry) => entry.row !== row), { row, due: step.due, order }];
+          } else if (row !== NONE) {
+            heap.remove(row);
+            model = model.filter((entry) => entry.row !== row);
+          }
+          expect(heap.peek()).toBe(first());
+          expect(heap.size).toBe(model.length);
+          if (row !== NONE) expect(heap.has(row)).toBe(model.some((entry) => entry.row === row));
+        }
+        const order = model.map((entry) => entry.row);
+        expect([...order].reverse().sort((a, b) => heap.compare(a, b))).toEqual(order);
+        for (const row of order) {
+          expect(heap.peek()).toBe(row);
+          heap.remove(row);
+        }
+        expect(heap.size).toBe(0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('SortedBands', () => {
+  it('holds any number of bands in order (P)', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ priority: fc.integer({ min: 0, max: 3000 }), add: fc.boolean() }), { minLength: 600, maxLength: 3000 }),
+        (moves) => {
+          const sorted = new SortedBands();
+          const model = new Map<number, Band>();
+          for (const { priority, add } of moves) {
+            expect(sorted.find(priority)).toBe(model.get(priority));
+            const known = model.get(priority);
+            if (known === undefined) model.set(priority, sorted.insert(new Band(priority)));
+            else if (!add) {
+              sorted.remove(known);
+              model.delete(priority);
+            }
+          }
+          const seen: number[] = [];
+          sorted.forEachDown((band) => seen.push(band.priority) > 0);
+          expect(seen).toEqual([...model.keys()].sort((a, b) => b - a));
+          expect(sorted.count).toBe(model.size);
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+});
+
+describe('KeyTable', () => {
+  it('gives a freed row to the next key, clean', () => {
+    const table = new KeyTable();
+    const row = table.insert('a');
+    table.setPriority(row, 5);
+    table.setCause(row, 'why');
+    table.free(row);
+    expect(table.insert('b')).toBe(row);
+    expect([table.keys[row], table.state[row], table.priority?.[row], table.causes?.[row]]).toEqual(['b', states.idle, 0, undefined]);
+    expect([...table.rows]).toEqual([['b', row]]);
+  });
+
+  it('keeps every column while it grows', () => {
+    const table = new KeyTable();
+    const first = table.insert('first');
+    table.setPriority(first, -3);
+    table.setCause(first, 'why');
+    table.countFailure(first);
+    table.setDirtySince(first, 7);
+    table.setNotBefore(first, 9);
+    for (let index = 0; index < 10_000; index += 1) table.insert(`key-${index}`);
+    expect([
+      table.priority?.[first],
+      table.causes?.[first],
+      table.failuresOf(first),
+      table.dirtySince?.[first],
+      table.notBefore?.[first],
+    ]).toEqual([-3, 'why', 1, 7, 9]);
+    expect(table.failuresOf(10_000)).toBe(0);
+  });
+});
+
+describe('state table', () => {
+  it('is the same as bytes', () => {
+    for (const from of Object.keys(states) as (keyof typeof states)[]) {
+      for (const event of Object.keys(events) as (keyof typeof events)[]) {
+        expect(next[(states[from] << 3) | events[event]]).toBe(states[transitions[from][event] ?? from]);
+      }
+    }
+  });
+
+  it('keeps a key with its worker until done, and lets take and done do nothing else', () => {
+    const withWorker = ['processing', 'processingDelayed', 'dirty'];
+    for (const [from, row] of Object.entries(transitions)) {
+      for (const [event, to] of Object.entries(row)) {
+        const before = withWorker.includes(from);
+        const after = withWorker.includes(to);
+        expect([from, event, before !== after]).toEqual([from, event, event === 'take' || event === 'done']);
+      }
+    }
+  });
+});

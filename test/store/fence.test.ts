@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { Lease } from '../../src/schemas/index.js';
+import { memoryEngine, openStore } from '../../src/store/index.js';
+import type { Store } from '../../src/store/index.js';
+
+const fence = { namespace: 'default', name: 'leader', token: '1' };
+const take = (store: Store, fencingToken: string): Promise<unknown> =>
+  store.apply(Lease, 'default', 'leader', { spec: { holderIdentity: `holder ${fencingToken}`, fencingToken } });
+const refused = expect.objectContaining({ reason: 'Forbidden' }) as Error;
+
+describe('a fenced store', () => {
+  it('writes while the token is the newest, and not after another taking of the lease', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await take(store, '1');
+    const leader = store.fenced(fence);
+    await leader.create('thing', 'default', 'a', { n: 1 });
+    await leader.transaction(async (tx) => tx.update('thing', 'default', 'a', { n: 2 }));
+    await take(store, '2');
+    const before = store.revision;
+    await expect(leader.create('thing', 'default', 'b', {})).rejects.toEqual(refused);
+    await expect(leader.update('thing', 'default', 'a', { n: 3 })).rejects.toEqual(refused);
+    await expect(leader.delete('thing', 'default', 'a')).rejects.toEqual(refused);
+    await expect(leader.transaction((tx) => tx.create('thing', 'default', 'b', {}))).rejects.toEqual(refused);
+    await expect(leader.deleteCollection('thing', 'default')).rejects.toEqual(refused);
+    expect(store.revision).toBe(before);
+    expect((await leader.get('thing', 'default', 'a'))['n']).toBe(2);
+    await store.update('thing', 'default', 'a', { n: 4 });
+  });
+
+  it('goes on writing while the lease is renewed', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await take(store, '1');
+    const leader = store.fenced(fence);
+    const renewing = (async () => {
+      for (let index = 0; index < 50; index += 1)
+        await store.patch(Lease, 'default', 'leader', { spec: { renewTime: new Date(1_700_000_000_000 + index * 1000).toISOString() } });
+    })();
+    await Promise.all(Array.from({ length: 100 }, (_, index) => leader.create('thing', 'default', `t${index}`, {})));
+    await renewing;
+    expect((await store.list('thing')).items).toHaveLength(100);
+  });
+
+  it('refuses a write that was lined up behind the taking, in the same commit', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await take(store, '1');
+    const leader = store.fenced(fence);
+    const taking = take(store, '2');
+    const writing = leader.create('thing', 'default', 'late', {});
+    await expect(writing).rejects.toEqual(refused);
+    await taking;
+  });
+
+  it('refuses everything once the lease is gone, and closing the view closes nothing', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    const leader = store.fenced(fence);
+    await expect(leader.create('thing', 'default', 'a', {})).rejects.toEqual(refused);
+    await leader.close();
+    await store.create('thing', 'default', 'a', {});
+  });
+});

@@ -1,0 +1,179 @@
+/** Random histories are linearizable and their watches keep every promise; and the checkers can tell when they do not. */
+import { describe, expect, it } from 'vitest';
+import { memoryEngine, openStore } from '../../src/store/index.js';
+import { virtualDeps } from '../../src/testing/index.js';
+import { History } from './histories.js';
+import { findViolation } from './linearizability.js';
+import type { Operation } from './linearizability.js';
+import { onStorage } from './on-engines.js';
+import { pumped } from './repos/setup.js';
+import { atomic, bookmarkable, filterable, listed, ordered, previousValue, reliable, unique } from './watch-validators.js';
+import type { Change, Event, Stream } from './watch-validators.js';
+
+const SEEDS = 12;
+
+async function checkInMemory(seed: number, faults: boolean): Promise<void> {
+  const deps = virtualDeps({ seed });
+  const source = memoryEngine({ latencyMs: 2 });
+  await pumped(
+    deps,
+    (async () => {
+      await using store = await openStore({ engine: source, deps, ring: { events: seed % 2 === 0 ? 20 : 10_000 } });
+      const history = new History(store, {
+        seed,
+        operations: 250,
+        aborts: faults,
+        trouble: faults ? (random) => source.failNextCommit(new Error('EIO'), { applied: random.below(2) === 0 }) : undefined,
+      });
+      await history.run();
+      await history.check();
+      expect((await store.verify()).problems).toEqual([]);
+    })(),
+  );
+}
+
+describe('single keys, transactions and lists', () => {
+  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('are linearizable in memory, seed %i', async (seed) => {
+    await checkInMemory(seed, false);
+  });
+  it.each(Array.from({ length: SEEDS }, (_, index) => index + 101))(
+    'are linearizable when commits fail and clients give up, seed %i',
+    async (seed) => {
+      await checkInMemory(seed, true);
+    },
+  );
+  it(
+    'are linearizable on LMDB',
+    onStorage('lmdb', async ({ open }) => {
+      const store = await open({ ring: { events: 50 } });
+      const history = new History(store, { seed: 3, operations: 500, aborts: true });
+      await history.run();
+      await history.check();
+      await store.close();
+      await history.check(await open());
+    }),
+  );
+});
+
+describe('the checker of linearizability', () => {
+  let order = 0;
+  const op = (kind: Operation['kind'], rest: object, span?: [number, number]): Operation => {
+    const [called, returned] = span ?? [(order += 1), (order += 1)];
+    return { id: called, client: 1, key: 'k', called, returned, kind, outcome: 'ok', ...rest } as Operation;
+  };
+  const fits = (...operations: Operation[]): boolean => findViolation(operations) === undefined;
+
+  it('accepts what has an order', () => {
+    expect(fits(op('create', { value: 1 }), op('get', { read: 1 }), op('delete', { read: 1 }), op('get', { read: 0 }))).toBe(true);
+    // Two writers at once, and readers that see them in one order.
+    expect(
+      fits(
+        op('create', { value: 1 }, [1, 2]),
+        op('put', { value: 2 }, [3, 10]),
+        op('put', { value: 3 }, [4, 11]),
+        op('get', { read: 3 }, [12, 13]),
+      ),
+    ).toBe(true);
+    expect(
+      fits(
+        op('create', { value: 1 }, [1, 2]),
+        op('put', { value: 2 }, [3, 10]),
+        op('get', { read: 1 }, [4, 5]),
+        op('get', { read: 2 }, [6, 7]),
+      ),
+    ).toBe(true);
+    // What is in doubt may have happened late, or never.
+    expect(
+      fits(op('create', { value: 1, outcome: 'unknown' }, [1, Infinity]), op('get', { read: 0 }, [2, 3]), op('get', { read: 1 }, [4, 5])),
+    ).toBe(true);
+    expect(fits(op('create', { value: 1, outcome: 'unknown' }, [1, Infinity]), op('get', { read: 0 }, [2, 3]))).toBe(true);
+    expect(fits(op('create', { value: 1 }, [1, 2]), op('cas', { expected: 9, value: 2, outcome: 'conflict' }, [3, 4]))).toBe(true);
+  });
+
+  it.each<[string, () => Operation[]]>([
+    ['a stale read', () => [op('create', { value: 1 }), op('put', { value: 2 }), op('get', { read: 1 })]],
+    ['a lost update', () => [op('create', { value: 1 }), op('cas', { expected: 1, value: 2 }), op('cas', { expected: 1, value: 3 })]],
+    ['a write that was refused and happened', () => [op('create', { value: 1 }), op('get', { read: 7 })]],
+    ['two creates of one object', () => [op('create', { value: 1 }), op('create', { value: 2 })]],
+    ['a delete that came back', () => [op('create', { value: 1 }), op('delete', { read: 1 }), op('get', { read: 1 })]],
+    [
+      'a value that flickers',
+      () => [
+        op('create', { value: 1 }, [1, 2]),
+        op('put', { value: 2 }, [3, 20]),
+        op('get', { read: 2 }, [4, 5]),
+        op('get', { read: 1 }, [6, 7]),
+      ],
+    ],
+    ['a conflict with nobody', () => [op('create', { value: 1 }), op('cas', { expected: 1, value: 2, outcome: 'conflict' })]],
+    ['an object that is missing while it is there', () => [op('create', { value: 1 }), op('put', { value: 2, outcome: 'missing' })]],
+    [
+      'what is in doubt seen, then not',
+      () => [op('create', { value: 1, outcome: 'unknown' }, [1, Infinity]), op('get', { read: 1 }, [2, 3]), op('get', { read: 0 }, [4, 5])],
+    ],
+  ])('finds %s', (_, operations) => {
+    expect(fits(...operations())).toBe(false);
+  });
+});
+
+describe('the validators of watches', () => {
+  const object = (name: string, revision: number, size: number) => ({
+    metadata: { namespace: 'prod', name, uid: `u-${name}`, resourceVersion: String(revision), labels: { l: `l${size % 3}` } },
+    spec: { size },
+  });
+  const base = (name: string, revision: number, resume = revision) => ({
+    resourceType: 'widget',
+    namespace: 'prod',
+    name,
+    resourceVersion: String(revision),
+    resume: String(resume),
+    source: 'w1',
+  });
+  const a1: Change = { type: 'CREATED', ...base('a', 1), resource: object('a', 1, 1) };
+  const b2: Change = { type: 'CREATED', ...base('b', 2, 1), resource: object('b', 2, 2) };
+  const a2: Change = { type: 'UPDATED', ...base('a', 2), resource: object('a', 2, 4), previous: object('a', 1, 1) };
+  const a3: Change = { type: 'DELETED', ...base('a', 3), resource: object('a', 2, 4) };
+  const log = [a1, b2, a2, a3];
+  const mark = (revision: number): Event => ({
+    type: 'BOOKMARK',
+    resourceType: 'widget',
+    resourceVersion: String(revision),
+    resume: String(revision),
+  });
+  const stream = (...events: Event[]): Stream => ({ name: 'it', since: 0, events, cuts: [] });
+
+  it('accept what is right', () => {
+    for (const events of [log, [mark(0), a1, mark(1), b2, a2, a3, mark(3)], [a1, b2, a2]]) {
+      const whole = stream(...events);
+      for (const check of [filterable, ordered, unique, atomic]) check(whole);
+      reliable(whole, log);
+      bookmarkable(whole, log);
+      listed(whole, log);
+    }
+    previousValue(log);
+    const initial: Stream = { name: 'initial', since: undefined, events: [{ ...a1, initial: true }, mark(1), b2, a2], cuts: [] };
+    listed(initial, log);
+    bookmarkable(initial, log);
+  });
+
+  it.each<[string, () => void]>([
+    ['another namespace', () => filterable({ ...stream(a1), namespace: 'dev' })],
+    ['what does not match', () => filterable({ ...stream(a1), labelSelector: 'l=l0' })],
+    ['a step back', () => ordered(stream(a1, a3, a2))],
+    ['a repeat', () => unique(stream(a1, a1))],
+    ['a token inside a transaction', () => atomic(stream(a1, { ...b2, resume: '2' }, a2, a3))],
+    ['a token that runs ahead', () => atomic(stream({ ...a1, resume: '2' }, b2, a2))],
+    ['a gap', () => reliable(stream(a1, a2, a3), log)],
+    ['a wrong object', () => reliable(stream({ ...a1, resource: object('a', 1, 9) }), log)],
+    ['a bookmark ahead of its events', () => bookmarkable(stream(a1, mark(2), b2, a2), log)],
+    ['a bookmark inside a transaction', () => bookmarkable(stream(a1, b2, mark(2), a2), log)],
+    ['a bookmark that goes back', () => bookmarkable(stream(a1, b2, a2, mark(2), mark(1)), log)],
+    ['an initial list without its bookmark', () => bookmarkable({ ...stream({ ...a1, initial: true }), since: undefined }, log)],
+    ['an initial list that is not whole', () => listed({ ...stream(mark(1)), since: undefined }, log)],
+    ['a create of what was there', () => previousValue([a1, a1])],
+    ['a previous that was not', () => previousValue([a1, { ...a2, previous: object('a', 1, 3) }])],
+    ['a delete of what was not there', () => previousValue([a3])],
+  ])('find %s', (_, check) => {
+    expect(check).toThrow();
+  });
+});

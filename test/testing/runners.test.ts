@@ -1,0 +1,12 @@
+/** The test kit under node:test, from the built package. Real world: compiles it and runs Node in a process of its own. */
+import { expect, it } from 'vitest';
+import { linkedProject, temporaryFolder } from '../support/built-package.js';
+import { smoke } from './smoke.js';
+
+it('works with node:test', { timeout: 120_000 }, async () => {
+  await using project = await temporaryFolder('runners');
+  await linkedProject(project.path);
+  const outcome = await smoke(project.path);
+  expect(outcome.code, outcome.output).toBe(0);
+  expect(outcome.stdout).toContain('# pass 4');
+});
