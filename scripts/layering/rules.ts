@@ -147,7 +147,8 @@ function closedDoor(from: string, to: string, files: ReadonlyMap<string, string>
 function checkFile(source: Source, report: Report): void {
   const { path } = source;
   // A suite or a bench is one subject however many cases it has.
-  if (source.lines > maxLines && !/^(test|bench)\//.test(source.path)) report(maxLines + 1, 'length', `${source.lines} lines: a file has ${maxLines} at most, split it by concept`);
+  if (source.lines > maxLines && !/^(test|bench)\//.test(source.path))
+    report(maxLines + 1, 'length', `${source.lines} lines: a file has ${maxLines} at most, split it by concept`);
   for (const ban of findBans(source, familiesFor(source))) report(ban.line, 'ban', banMessage(ban.what));
   for (const comment of source.comments) {
     const directive = /^[\s/*]*((?:oxlint|eslint)-disable\S*|@ts-(?:ignore|nocheck)|@ts-expect-error|(?:v8|c8|istanbul) ignore\b)/.exec(

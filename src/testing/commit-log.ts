@@ -95,7 +95,8 @@ export class CommitLog {
     const previous = this.#current.get(id);
     const deleted = meta.verb === 'delete';
     const resourceVersion = String(revision);
-    const next = deleted || value === undefined ? undefined : stamped((decoded ?? JSON.parse(this.#decoder.decode(value))) as Stored, resourceVersion);
+    const next =
+      deleted || value === undefined ? undefined : stamped((decoded ?? JSON.parse(this.#decoder.decode(value))) as Stored, resourceVersion);
     if (next === undefined) this.#current.delete(id);
     else this.#current.set(id, next);
     return {

@@ -8,6 +8,9 @@ export function drivenRepo<D extends AnyDefinition>(store: Store, definition: D,
   const plain = repo(store, definition);
   if (pump === undefined) return plain;
   const waitFor = (...args: Parameters<Repo<D>['waitFor']>): Promise<unknown> =>
-    pump.drive(plain.waitFor(...args), { within: args[2]?.timeout === undefined ? undefined : Infinity, what: `waitFor of ${definition.type}` });
+    pump.drive(plain.waitFor(...args), {
+      within: args[2]?.timeout === undefined ? undefined : Infinity,
+      what: `waitFor of ${definition.type}`,
+    });
   return { ...plain, waitFor } as Repo<D>;
 }

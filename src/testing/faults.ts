@@ -31,7 +31,17 @@ export const storeVerbs = [
 ] as const;
 export type StoreVerb = (typeof storeVerbs)[number];
 
-const writeVerbs: ReadonlySet<string> = new Set<StoreVerb>(['create', 'update', 'patch', 'apply', 'modify', 'delete', 'deleteCollection', 'transaction', 'rollback']);
+const writeVerbs: ReadonlySet<string> = new Set<StoreVerb>([
+  'create',
+  'update',
+  'patch',
+  'apply',
+  'modify',
+  'delete',
+  'deleteCollection',
+  'transaction',
+  'rollback',
+]);
 const readVerbs: ReadonlySet<string> = new Set<StoreVerb>(['get', 'getByUid', 'list', 'getHistory', 'getVersion']);
 const raceVerbs: ReadonlySet<string> = new Set<StoreVerb>(['update', 'patch', 'apply', 'delete', 'rollback']);
 
@@ -121,7 +131,8 @@ export class Faults {
         ? error
         : error instanceof Error
           ? () => error
-          : (call: StoreCall) => new StoreError(error ?? `injected: ${call.verb}${call.type === undefined ? '' : ` of ${describeCall(call)}`} fails`);
+          : (call: StoreCall) =>
+              new StoreError(error ?? `injected: ${call.verb}${call.type === undefined ? '' : ` of ${describeCall(call)}`} fails`);
     return this.#add({ verb, options, times: options.times ?? 1, error: make, applied: options.applied ?? false });
   }
 
@@ -140,7 +151,14 @@ export class Faults {
     return this.#add({ verb: verb ?? 'race', options, times: options.times ?? 1, error });
   }
 
-  #add(spec: { verb: Rule['verb']; options: FaultOptions; times: number; delayMs?: number; error?: Rule['error']; applied?: boolean }): Fault {
+  #add(spec: {
+    verb: Rule['verb'];
+    options: FaultOptions;
+    times: number;
+    delayMs?: number;
+    error?: Rule['error'];
+    applied?: boolean;
+  }): Fault {
     const { verb, options, times, delayMs = 0, error, applied = false } = spec;
     if (!(times > 0)) throw new InvalidError(`times must be at least 1, not ${String(times)}`);
     const rule: Rule = { verb, matches: callMatcher(options.where), left: times, hits: 0, delayMs, error, applied };

@@ -49,7 +49,11 @@ export interface MockStubs {
   /** Answers `get` of this name with NotFoundError. */
   stubMissing(definition: AnyDefinition, key: { readonly namespace?: string | undefined; readonly name: string }): void;
   /** Answers `list` of the type; a namespace and a `filter` that are asked for are applied, selectors are not. */
-  stubList<D extends AnyDefinition>(definition: D, items: readonly ResourceOf<D>[], options?: Pick<StubOptions, 'times'> & { readonly resourceVersion?: string }): void;
+  stubList<D extends AnyDefinition>(
+    definition: D,
+    items: readonly ResourceOf<D>[],
+    options?: Pick<StubOptions, 'times'> & { readonly resourceVersion?: string },
+  ): void;
   /** Answers `watch` of the type with these events; the handle adds more, ends the stream, or makes it fail. */
   stubWatch<D extends AnyDefinition>(definition: D, events?: readonly MockEvent<CachedOf<D>>[]): MockWatchHandle<CachedOf<D>>;
   /** Makes a verb fail. */
@@ -93,9 +97,19 @@ const shapes: Readonly<Record<StoreVerb, (args: readonly unknown[]) => StoreCall
   stats: () => fact('stats', undefined, {}),
 };
 
-function fact(verb: StoreVerb, type: unknown, given: { namespace?: unknown; name?: unknown; input?: unknown; options?: unknown }): StoreCall {
+function fact(
+  verb: StoreVerb,
+  type: unknown,
+  given: { namespace?: unknown; name?: unknown; input?: unknown; options?: unknown },
+): StoreCall {
   const { source, subresource } = (given.options ?? {}) as { source?: string; subresource?: 'status' };
-  return callOf(verb, type as TypeRef | undefined, { namespace: given.namespace as string, name: given.name as string, input: given.input, source, subresource });
+  return callOf(verb, type as TypeRef | undefined, {
+    namespace: given.namespace as string,
+    name: given.name as string,
+    input: given.input,
+    source,
+    subresource,
+  });
 }
 
 /**
@@ -121,7 +135,9 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
       return stub.answer(args);
     }
     if (otherwise !== undefined) return otherwise();
-    throw new Error(`the mock store was asked to ${verb}${call.type === undefined ? '' : ` ${describeCall(call)}`}, and nobody said what to answer: call mock.stub('${verb}', ...)`);
+    throw new Error(
+      `the mock store was asked to ${verb}${call.type === undefined ? '' : ` ${describeCall(call)}`}, and nobody said what to answer: call mock.stub('${verb}', ...)`,
+    );
   };
   const spy = (verb: StoreVerb, otherwise?: (args: readonly unknown[]) => unknown): Spy =>
     fn(async (...args: unknown[]) => answer(verb, args, otherwise === undefined ? undefined : () => otherwise(args)));
@@ -142,7 +158,9 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
     deleteCollection: spy('deleteCollection'),
     watch: fn((...args: unknown[]) => answer('watch', args)),
     // The transaction's verbs are the store's own spies: what is written in it is seen there.
-    transaction: spy('transaction', ([run]) => (run as (tx: Transaction) => unknown)(Object.assign(Object.create(store) as Transaction, { attempt: 1 }))),
+    transaction: spy('transaction', ([run]) =>
+      (run as (tx: Transaction) => unknown)(Object.assign(Object.create(store) as Transaction, { attempt: 1 })),
+    ),
     getHistory: spy('getHistory'),
     getVersion: spy('getVersion'),
     rollback: spy('rollback'),
@@ -174,12 +192,18 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
     },
     stubMissing(definition, { namespace, name }) {
       const error = (): never => {
-        throw new NotFoundError(`${definition.type} ${namespace === undefined ? name : `${namespace}/${name}`} does not exist`, { details: { kind: definition.type, namespace, name } });
+        throw new NotFoundError(`${definition.type} ${namespace === undefined ? name : `${namespace}/${name}`} does not exist`, {
+          details: { kind: definition.type, namespace, name },
+        });
       };
       add('get', error, { where: { type: definition, namespace, name } });
     },
     stubList(definition, items, { times, resourceVersion = '1' } = {}) {
-      add('list', ([, namespace, listOptions]) => listOf(items, namespace as string | undefined, (listOptions ?? {}) as ListOptions, resourceVersion), { times, where: { type: definition } });
+      add(
+        'list',
+        ([, namespace, listOptions]) => listOf(items, namespace as string | undefined, (listOptions ?? {}) as ListOptions, resourceVersion),
+        { times, where: { type: definition } },
+      );
     },
     stubWatch(definition, events = []) {
       const watch = new MockWatch<CachedOf<AnyDefinition>>(definition.type, events);
@@ -211,11 +235,24 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
     },
   };
 
-  const store: MockStoreOf<Spy> = { id: 'mock', deps, revision: '0', ...verbs, ...stubsApi, fenced: () => store, [Symbol.asyncDispose]: async () => {} } as unknown as MockStoreOf<Spy>;
+  const store: MockStoreOf<Spy> = {
+    id: 'mock',
+    deps,
+    revision: '0',
+    ...verbs,
+    ...stubsApi,
+    fenced: () => store,
+    [Symbol.asyncDispose]: async () => {},
+  } as unknown as MockStoreOf<Spy>;
   return store;
 }
 
-function listOf<T extends { readonly metadata: { readonly namespace?: string | undefined } }>(all: readonly T[], namespace: string | undefined, options: ListOptions, resourceVersion: string): ListResult<T> {
+function listOf<T extends { readonly metadata: { readonly namespace?: string | undefined } }>(
+  all: readonly T[],
+  namespace: string | undefined,
+  options: ListOptions,
+  resourceVersion: string,
+): ListResult<T> {
   const every = namespace === undefined || namespace === '' || namespace === '*' || namespace === 'all';
   const items = all
     .filter((item) => every || item.metadata.namespace === namespace)
@@ -232,4 +269,3 @@ function recorder(implementation: SpyFunction): SpyFunction & RecordedCalls {
   };
   return Object.assign(spy as unknown as SpyFunction, { calls });
 }
-

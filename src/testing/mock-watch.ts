@@ -9,7 +9,12 @@ import type { Watch, WatchBatch, WatchEvent } from '../store/index.js';
 
 /** An event of a mock watch: its type and its object; the rest follows. */
 export type MockEvent<T = DeepReadonly<UnknownResource>> =
-  | { readonly type: 'CREATED' | 'DELETED'; readonly resource: T; readonly initial?: true | undefined; readonly source?: string | undefined }
+  | {
+      readonly type: 'CREATED' | 'DELETED';
+      readonly resource: T;
+      readonly initial?: true | undefined;
+      readonly source?: string | undefined;
+    }
   | { readonly type: 'UPDATED'; readonly resource: T; readonly previous?: T | undefined; readonly source?: string | undefined }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
@@ -56,11 +61,19 @@ export class MockWatch<T> implements MockWatchHandle<T> {
 
   #whole(event: MockEvent<T>): WatchEvent<T> {
     if (event.type === 'BOOKMARK') return { ...event, resourceType: this.#type, resume: event.resourceVersion };
-    const { metadata } = event.resource as { readonly metadata?: { readonly namespace?: string; readonly name?: string; readonly resourceVersion?: string } };
+    const { metadata } = event.resource as {
+      readonly metadata?: { readonly namespace?: string; readonly name?: string; readonly resourceVersion?: string };
+    };
     this.#revision = Math.max(this.#revision + 1, Number(metadata?.resourceVersion ?? 0));
     const resourceVersion = String(this.#revision);
-    const place = { resourceType: this.#type, namespace: metadata?.namespace ?? '', name: metadata?.name ?? '', resourceVersion, resume: resourceVersion };
-    return (event.type === 'UPDATED' ? { ...place, ...event, previous: event.previous ?? event.resource } : { ...place, ...event });
+    const place = {
+      resourceType: this.#type,
+      namespace: metadata?.namespace ?? '',
+      name: metadata?.name ?? '',
+      resourceVersion,
+      resume: resourceVersion,
+    };
+    return event.type === 'UPDATED' ? { ...place, ...event, previous: event.previous ?? event.resource } : { ...place, ...event };
   }
 
   async #next(isOpen: () => boolean): Promise<IteratorResult<WatchEvent<T>, undefined>> {

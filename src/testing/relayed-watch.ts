@@ -73,7 +73,12 @@ export class RelayedWatch<T> implements Watch<T> {
   }
 
   next(): Promise<IteratorResult<WatchEvent<T>, undefined>> {
-    return this.#host.wait(this.#pull((inner) => inner.next(), (event) => event.resourceVersion));
+    return this.#host.wait(
+      this.#pull(
+        (inner) => inner.next(),
+        (event) => event.resourceVersion,
+      ),
+    );
   }
 
   batches(): AsyncIterableIterator<WatchBatch<T>> {
@@ -97,7 +102,10 @@ export class RelayedWatch<T> implements Watch<T> {
     return iterator;
   }
 
-  async #pull<V>(pull: (inner: Watch<T>) => Promise<IteratorResult<V, undefined>>, revisionOf: (value: V) => string): Promise<IteratorResult<V, undefined>> {
+  async #pull<V>(
+    pull: (inner: Watch<T>) => Promise<IteratorResult<V, undefined>>,
+    revisionOf: (value: V) => string,
+  ): Promise<IteratorResult<V, undefined>> {
     const inner = this.#inner ?? (await this.#opening);
     if (this.#ended || inner === undefined) return this.#over();
     const result = await pull(inner);

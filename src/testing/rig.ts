@@ -101,7 +101,13 @@ export class TestRig implements AsyncDisposable {
     this.#options = options;
     const { seed = 1, types = [] } = options;
     this.seed = seed;
-    this.deps = virtualDeps({ seed, start: options.startTime, logger: options.logger, order: options.order, maxTasksPerMoment: options.maxTasksPerMoment });
+    this.deps = virtualDeps({
+      seed,
+      start: options.startTime,
+      logger: options.logger,
+      order: options.order,
+      maxTasksPerMoment: options.maxTasksPerMoment,
+    });
     this.#startedAt = this.deps.clock.now();
     this.#pump = createPump(this.deps);
     this.#engine = memoryEngine();
@@ -124,7 +130,8 @@ export class TestRig implements AsyncDisposable {
       faults: this.#faults,
       store: { strictTypes: false, ...store, types },
       manager,
-      controllers: () => (typeof controllers === 'function' ? controllers() : controllers).map((controller) => this.#runs.instrument(controller)),
+      controllers: () =>
+        (typeof controllers === 'function' ? controllers() : controllers).map((controller) => this.#runs.instrument(controller)),
     });
   }
 
@@ -169,7 +176,10 @@ export class TestRig implements AsyncDisposable {
         if ('error' in outcome) throw outcome.error;
         return outcome.value;
       }
-      const hit = this.#log.commits.slice(since).flatMap(({ events }) => events).find((event) => isOf(event, call));
+      const hit = this.#log.commits
+        .slice(since)
+        .flatMap(({ events }) => events)
+        .find((event) => isOf(event, call));
       if (hit === undefined) continue;
       if (landed !== undefined) return landed();
       try {
@@ -191,17 +201,19 @@ export class TestRig implements AsyncDisposable {
   #launch(): void {
     const process = this.#process;
     this.#starting = true;
-    this.#started = process.start((manager) => this.#runs.follow(manager, false)).then(
-      () => {
-        if (process === this.#process) this.#starting = false;
-      },
-      (error: unknown) => {
-        if (!process.alive) return;
-        this.#starting = false;
-        this.#failure = error instanceof Error ? error : new Error(String(error), { cause: error });
-        throw error;
-      },
-    );
+    this.#started = process
+      .start((manager) => this.#runs.follow(manager, false))
+      .then(
+        () => {
+          if (process === this.#process) this.#starting = false;
+        },
+        (error: unknown) => {
+          if (!process.alive) return;
+          this.#starting = false;
+          this.#failure = error instanceof Error ? error : new Error(String(error), { cause: error });
+          throw error;
+        },
+      );
     this.#started.catch(() => {});
   }
 
@@ -223,7 +235,12 @@ export class TestRig implements AsyncDisposable {
   #controllerTypes(): readonly AnyDefinition[] {
     const { controllers = [] } = this.#options;
     const list = typeof controllers === 'function' ? controllers() : controllers;
-    return list.flatMap((each) => [each.for, ...each.owns.map(({ resource }) => resource), ...each.watches.map(({ resource }) => resource), ...each.reads]);
+    return list.flatMap((each) => [
+      each.for,
+      ...each.owns.map(({ resource }) => resource),
+      ...each.watches.map(({ resource }) => resource),
+      ...each.reads,
+    ]);
   }
 
   /** Starts the manager, where `start: false` was given. */
@@ -251,7 +268,13 @@ export class TestRig implements AsyncDisposable {
    */
   async settle(options?: SettleOptions): Promise<SettleReport> {
     this.#check();
-    const now = (): SettleHost => ({ deps: this.deps, runs: this.#runs, process: this.#process, starting: this.#starting, collects: this.#log.deleted });
+    const now = (): SettleHost => ({
+      deps: this.deps,
+      runs: this.#runs,
+      process: this.#process,
+      starting: this.#starting,
+      collects: this.#log.deleted,
+    });
     const report = await settle(now, options);
     this.#check();
     return report;
@@ -348,9 +371,13 @@ export class TestRig implements AsyncDisposable {
 
   /** Runs of a controller (of all without one) in the order they ended, over crashes; of one key where one is given. */
   runs(controller?: string, key?: ObjectKey | string, filter: RunFilter = {}): readonly RigRun[] {
-    const wanted = key === undefined || typeof key === 'string' ? key : key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
+    const wanted =
+      key === undefined || typeof key === 'string' ? key : key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
     return this.#runs.runs.filter(
-      (run) => (controller === undefined || run.controller === controller) && (wanted === undefined || run.key === wanted) && (filter.skipped === true || didRun(run)),
+      (run) =>
+        (controller === undefined || run.controller === controller) &&
+        (wanted === undefined || run.key === wanted) &&
+        (filter.skipped === true || didRun(run)),
     );
   }
 

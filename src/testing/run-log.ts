@@ -4,7 +4,14 @@
  * Invariants: a run is told once, with its outcome, in the order in which runs ended; a run that a crash ended is told with the
  * outcome `crashed`. The manager keeps its last thousand runs: they are taken over before they are lost.
  */
-import { describeCause, type Cause, type ControllerDefinition, type Manager, type ReconcileContext, type RunReport } from '../controller/index.js';
+import {
+  describeCause,
+  type Cause,
+  type ControllerDefinition,
+  type Manager,
+  type ReconcileContext,
+  type RunReport,
+} from '../controller/index.js';
 
 /** One run, as a test sees it. */
 export interface RigRun extends Omit<RunReport, 'outcome'> {

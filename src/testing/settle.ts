@@ -88,7 +88,9 @@ export async function settle(host: () => SettleHost, options: SettleOptions = {}
     // Due at once, where something became ready while we looked.
     if (deps.pending().deferred > 0) continue;
     if (!(await deps.step({ unref: true, while: () => runs.livelock === undefined }))) {
-      throw new TimeoutError(`the rig cannot settle: ${whatIsBusy(host(), retries) ?? 'it is starting'}, and nothing is due that could end it`);
+      throw new TimeoutError(
+        `the rig cannot settle: ${whatIsBusy(host(), retries) ?? 'it is starting'}, and nothing is due that could end it`,
+      );
     }
   }
   const done = runs.runs;
@@ -108,7 +110,8 @@ export function whatIsBusy({ process, collects }: Pick<SettleHost, 'process' | '
     const queue = manager.queue(controller);
     if (queue.len() > 0 || queue.processing() > 0) {
       const item = queue.inspect().find((each) => each.state !== 'delayed');
-      if (item !== undefined) return `controller ${controller} has ${item.key} in hand (${item.state}${item.runningMs === undefined ? '' : ` for ${Math.round(item.runningMs)} ms`})`;
+      if (item !== undefined)
+        return `controller ${controller} has ${item.key} in hand (${item.state}${item.runningMs === undefined ? '' : ` for ${Math.round(item.runningMs)} ms`})`;
     }
     if (queue.delayed() === 0) continue;
     const retry = queue.inspect().find((each) => each.state === 'delayed' && each.attempts > 0 && each.attempts <= retries);
@@ -122,7 +125,8 @@ export function whatIsBusy({ process, collects }: Pick<SettleHost, 'process' | '
     if (Number(informer.resourceVersion) < revision) return `the informer of ${informer.definition.type} is behind`;
   }
   const collection = manager.collection();
-  if (collects && collection !== undefined && (!collection.synced || !face.isWatched('*'))) return 'the garbage collector is finding out what exists';
+  if (collects && collection !== undefined && (!collection.synced || !face.isWatched('*')))
+    return 'the garbage collector is finding out what exists';
   if (collection !== undefined && collection.pending > 0) return 'the garbage collector is at work';
   return undefined;
 }
@@ -146,7 +150,12 @@ export function checkLivelock(runs: RunLog, since: number): void {
   if (livelock !== undefined) {
     const { controller, key } = livelock;
     const last = all.findLast((run) => run.controller === controller && run.key === key);
-    const others = new Set(all.slice(-50).filter((run) => run.controller !== controller || run.key !== key).map((run) => `${run.controller} ${run.key}`));
+    const others = new Set(
+      all
+        .slice(-50)
+        .filter((run) => run.controller !== controller || run.key !== key)
+        .map((run) => `${run.controller} ${run.key}`),
+    );
     const beside = others.size === 0 ? '' : `; beside it ran ${[...others].slice(0, 5).join(', ')}`;
     throw new LivelockError(
       `livelock: controller ${controller} has run ${key} ${livelock.runs} times and it does not come to rest; its last run was caused by: ${last === undefined ? 'unknown' : whyRan(last)}${beside}`,

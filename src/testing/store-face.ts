@@ -167,8 +167,16 @@ export class StoreFace implements Store {
     return this.#host.settle(this.#mortal(this.#pass(call, run, landed)), call);
   }
 
-  create<T extends TypeRef>(type: T, namespace: string | undefined, name: string | undefined, resource: ResourceInput<T>, options?: WriteOptions): Promise<Resource<T>> {
-    return this.#call(callOf('create', type, { namespace, name, source: options?.source, input: resource }), (store) => store.create(type, namespace, name, resource, options));
+  create<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string | undefined,
+    resource: ResourceInput<T>,
+    options?: WriteOptions,
+  ): Promise<Resource<T>> {
+    return this.#call(callOf('create', type, { namespace, name, source: options?.source, input: resource }), (store) =>
+      store.create(type, namespace, name, resource, options),
+    );
   }
   get<T extends TypeRef>(type: T, namespace: string | undefined, name: string, options?: GetOptions): Promise<Resource<T>> {
     return this.#call(callOf('get', type, { namespace, name }), (store) => store.get(type, namespace, name, options));
@@ -179,39 +187,88 @@ export class StoreFace implements Store {
   list<T extends TypeRef>(type: T, namespace?: string, options?: ListOptions<Resource<T>>): Promise<ListResult<Resource<T>>> {
     return this.#call(callOf('list', type, { namespace }), (store) => store.list(type, namespace, options));
   }
-  update<T extends TypeRef>(type: T, namespace: string | undefined, name: string, resource: ResourceInput<T>, options?: UpdateOptions): Promise<Resource<T>> {
+  update<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    resource: ResourceInput<T>,
+    options?: UpdateOptions,
+  ): Promise<Resource<T>> {
     const { source, subresource } = options ?? {};
-    return this.#call(callOf('update', type, { namespace, name, source, subresource, input: resource }), (store) => store.update(type, namespace, name, resource, options));
+    return this.#call(callOf('update', type, { namespace, name, source, subresource, input: resource }), (store) =>
+      store.update(type, namespace, name, resource, options),
+    );
   }
-  patch<T extends TypeRef>(type: T, namespace: string | undefined, name: string, patch: unknown, options?: PatchOptions): Promise<Resource<T>> {
+  patch<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    patch: unknown,
+    options?: PatchOptions,
+  ): Promise<Resource<T>> {
     const { source, subresource } = options ?? {};
-    return this.#call(callOf('patch', type, { namespace, name, source, subresource, input: patch }), (store) => store.patch(type, namespace, name, patch, options));
+    return this.#call(callOf('patch', type, { namespace, name, source, subresource, input: patch }), (store) =>
+      store.patch(type, namespace, name, patch, options),
+    );
   }
-  apply<T extends TypeRef>(type: T, namespace: string | undefined, name: string, manifest: ResourceInput<T>, options?: WriteOptions): Promise<Resource<T>> {
-    return this.#call(callOf('apply', type, { namespace, name, source: options?.source, input: manifest }), (store) => store.apply(type, namespace, name, manifest, options));
+  apply<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    manifest: ResourceInput<T>,
+    options?: WriteOptions,
+  ): Promise<Resource<T>> {
+    return this.#call(callOf('apply', type, { namespace, name, source: options?.source, input: manifest }), (store) =>
+      store.apply(type, namespace, name, manifest, options),
+    );
   }
-  modify<T extends TypeRef>(type: T, namespace: string | undefined, name: string, change: (draft: Resource<T>) => unknown, options?: UpdateOptions): Promise<Resource<T>> {
+  modify<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    change: (draft: Resource<T>) => unknown,
+    options?: UpdateOptions,
+  ): Promise<Resource<T>> {
     const { source, subresource } = options ?? {};
-    return this.#call(callOf('modify', type, { namespace, name, source, subresource, input: change }), (store) => store.modify(type, namespace, name, change, options));
+    return this.#call(callOf('modify', type, { namespace, name, source, subresource, input: change }), (store) =>
+      store.modify(type, namespace, name, change, options),
+    );
   }
   delete<T extends TypeRef>(type: T, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<Resource<T>> {
-    return this.#call(callOf('delete', type, { namespace, name, source: options?.source }), (store) => store.delete(type, namespace, name, options));
+    return this.#call(callOf('delete', type, { namespace, name, source: options?.source }), (store) =>
+      store.delete(type, namespace, name, options),
+    );
   }
   deleteCollection<T extends TypeRef>(
     type: T,
     namespace?: string,
     options?: Selectors & Omit<DeleteOptions, 'preconditions'>,
   ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
-    return this.#call(callOf('deleteCollection', type, { namespace, source: options?.source }), (store) => store.deleteCollection(type, namespace, options));
+    return this.#call(callOf('deleteCollection', type, { namespace, source: options?.source }), (store) =>
+      store.deleteCollection(type, namespace, options),
+    );
   }
-  getHistory<T extends TypeRef>(type: T, namespace: string | undefined, name: string, options?: HistoryOptions): Promise<HistoricalVersion<CachedResource<T>>[]> {
+  getHistory<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    options?: HistoryOptions,
+  ): Promise<HistoricalVersion<CachedResource<T>>[]> {
     return this.#call(callOf('getHistory', type, { namespace, name }), (store) => store.getHistory(type, namespace, name, options));
   }
   getVersion<T extends TypeRef>(type: T, namespace: string | undefined, name: string, version: string): Promise<Resource<T>> {
     return this.#call(callOf('getVersion', type, { namespace, name }), (store) => store.getVersion(type, namespace, name, version));
   }
-  rollback<T extends TypeRef>(type: T, namespace: string | undefined, name: string, version: string, options?: RollbackOptions): Promise<Resource<T>> {
-    return this.#call(callOf('rollback', type, { namespace, name, source: options?.source }), (store) => store.rollback(type, namespace, name, version, options));
+  rollback<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    name: string,
+    version: string,
+    options?: RollbackOptions,
+  ): Promise<Resource<T>> {
+    return this.#call(callOf('rollback', type, { namespace, name, source: options?.source }), (store) =>
+      store.rollback(type, namespace, name, version, options),
+    );
   }
   compact(revision: string): Promise<void> {
     return this.#call(callOf('compact', undefined, {}), (store) => store.compact(revision));
@@ -239,26 +296,42 @@ export class StoreFace implements Store {
       last = await run(this.#inside(tx, source));
       return last;
     };
-    return this.#call(callOf('transaction', undefined, { source }), (store) => store.transaction(body, options), () => last as R);
+    return this.#call(
+      callOf('transaction', undefined, { source }),
+      (store) => store.transaction(body, options),
+      () => last as R,
+    );
   }
 
   /** The transaction's verbs, under the same faults. */
   #inside(tx: Transaction, source: string | undefined): Transaction {
-    const pass = <R>(call: StoreCall, run: () => Promise<R>): Promise<R> => (this.#host.alive ? this.#mortal(this.#within(call, run)) : never());
+    const pass = <R>(call: StoreCall, run: () => Promise<R>): Promise<R> =>
+      this.#host.alive ? this.#mortal(this.#within(call, run)) : never();
     const verbs = {
       attempt: tx.attempt,
-      create: (type, namespace, name, resource, options) => pass(callOf('create', type, { namespace, name, source, input: resource }), () => tx.create(type, namespace, name, resource, options)),
+      create: (type, namespace, name, resource, options) =>
+        pass(callOf('create', type, { namespace, name, source, input: resource }), () =>
+          tx.create(type, namespace, name, resource, options),
+        ),
       get: (type, namespace, name, options) => pass(callOf('get', type, { namespace, name }), () => tx.get(type, namespace, name, options)),
       getByUid: (type, uid) => pass(callOf('getByUid', type, {}), () => tx.getByUid(type, uid)),
       list: (type, namespace, options) => pass(callOf('list', type, { namespace }), () => tx.list(type, namespace, options)),
       update: (type, namespace, name, resource, options) =>
-        pass(callOf('update', type, { namespace, name, source, subresource: options?.subresource, input: resource }), () => tx.update(type, namespace, name, resource, options)),
+        pass(callOf('update', type, { namespace, name, source, subresource: options?.subresource, input: resource }), () =>
+          tx.update(type, namespace, name, resource, options),
+        ),
       patch: (type, namespace, name, patch, options) =>
-        pass(callOf('patch', type, { namespace, name, source, subresource: options?.subresource, input: patch }), () => tx.patch(type, namespace, name, patch, options)),
-      apply: (type, namespace, name, manifest, options) => pass(callOf('apply', type, { namespace, name, source, input: manifest }), () => tx.apply(type, namespace, name, manifest, options)),
+        pass(callOf('patch', type, { namespace, name, source, subresource: options?.subresource, input: patch }), () =>
+          tx.patch(type, namespace, name, patch, options),
+        ),
+      apply: (type, namespace, name, manifest, options) =>
+        pass(callOf('apply', type, { namespace, name, source, input: manifest }), () => tx.apply(type, namespace, name, manifest, options)),
       modify: (type, namespace, name, change, options) =>
-        pass(callOf('modify', type, { namespace, name, source, subresource: options?.subresource, input: change }), () => tx.modify(type, namespace, name, change, options)),
-      delete: (type, namespace, name, options) => pass(callOf('delete', type, { namespace, name, source }), () => tx.delete(type, namespace, name, options)),
+        pass(callOf('modify', type, { namespace, name, source, subresource: options?.subresource, input: change }), () =>
+          tx.modify(type, namespace, name, change, options),
+        ),
+      delete: (type, namespace, name, options) =>
+        pass(callOf('delete', type, { namespace, name, source }), () => tx.delete(type, namespace, name, options)),
     } satisfies StoreVerbs & { attempt: number };
     return verbs;
   }
@@ -282,7 +355,10 @@ export class StoreFace implements Store {
           return host.opened === undefined ? undefined : viewOf(host.opened);
         },
         whenOpen: async () => viewOf(await host.whenOpen()),
-        through: host.through === undefined ? undefined : (call, run, landed) => (host.through as NonNullable<FaceHost['through']>)(call, (store) => run(viewOf(store)), landed),
+        through:
+          host.through === undefined
+            ? undefined
+            : (call, run, landed) => (host.through as NonNullable<FaceHost['through']>)(call, (store) => run(viewOf(store)), landed),
         settle: (work, call) => host.settle(work, call),
         listen: (work) => host.listen(work),
       },
@@ -316,7 +392,10 @@ export class StoreFace implements Store {
     };
     const store = host.opened;
     // Nothing can have been written before the store was open: a watch from its first revision misses nothing.
-    const opening = store === undefined ? host.whenOpen().then((opened) => opened.watch(type, namespace, options.initial === true ? options : { since: '0', ...options })) : store.watch(type, namespace, options);
+    const opening =
+      store === undefined
+        ? host.whenOpen().then((opened) => opened.watch(type, namespace, options.initial === true ? options : { since: '0', ...options }))
+        : store.watch(type, namespace, options);
     const watch = new RelayedWatch<CachedResource<T>>(opening, relay);
     this.#shared.watches.set(watch as unknown as RelayedWatch<never>, call);
     const since = Number(options.since ?? Infinity);

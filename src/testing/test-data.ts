@@ -41,7 +41,10 @@ export interface LoadedTestData {
 }
 
 /** Creates a prepared object; a status that came with it is written too, as one revision with the rest. */
-export async function createPrepared(store: Store, { definition, namespace, name, resource }: PreparedObject): Promise<ResourceOf<AnyDefinition>> {
+export async function createPrepared(
+  store: Store,
+  { definition, namespace, name, resource }: PreparedObject,
+): Promise<ResourceOf<AnyDefinition>> {
   const { status, ...rest } = resource as { status?: unknown };
   const create = (verbs: StoreVerbs): Promise<ResourceOf<AnyDefinition>> => verbs.create<AnyDefinition>(definition, namespace, name, rest);
   if (status === undefined || !definition.subresources.status) return create(store);
@@ -62,7 +65,7 @@ export class TestDataStore extends StoreFace {
 
   /** Creates an object of any type from a part of it. */
   async createObject<D extends AnyDefinition>(definition: D, input: TestInput<D> = {} as TestInput<D>): Promise<ResourceOf<D>> {
-    return (await createPrepared(this, this.maker.prepare(definition, input)));
+    return await createPrepared(this, this.maker.prepare(definition, input));
   }
 
   async #list<D extends AnyDefinition>(definition: D, namespace: string | undefined): Promise<ResourceOf<D>[]> {
@@ -165,7 +168,8 @@ export class TestDataStore extends StoreFace {
 
   /** Loads many objects, type by type, and gives them as they are now. */
   async setupTestData(data: TestData): Promise<LoadedTestData> {
-    const load = <D extends AnyDefinition>(definition: D, inputs: Inputs<D>): Promise<ResourceOf<D>[]> => Promise.all((inputs ?? []).map((input) => this.createObject(definition, input)));
+    const load = <D extends AnyDefinition>(definition: D, inputs: Inputs<D>): Promise<ResourceOf<D>[]> =>
+      Promise.all((inputs ?? []).map((input) => this.createObject(definition, input)));
     return {
       namespaces: await load(Namespace, data.namespaces),
       configs: await load(Config, data.configs),

@@ -21,7 +21,11 @@ import {
 import type { AnyDefinition, InputOf, ObjectMetaInput } from '../schemas/index.js';
 
 /** All of it optional, at every depth. */
-export type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined } : T;
+export type DeepPartial<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined }
+    : T;
 
 /** A part of an object; `name` and `namespace` may stand at the top, short for those of the metadata. */
 export type TestInput<D extends AnyDefinition> = DeepPartial<Omit<InputOf<D>, 'metadata'>> & {
@@ -81,7 +85,11 @@ export class ObjectMaker {
 
   /** Fills in what is missing. */
   prepare(definition: AnyDefinition, input: object): PreparedObject {
-    const { name: shortName, namespace: shortNamespace, ...given } = input as { name?: string; namespace?: string; metadata?: ObjectMetaInput };
+    const {
+      name: shortName,
+      namespace: shortNamespace,
+      ...given
+    } = input as { name?: string; namespace?: string; metadata?: ObjectMetaInput };
     const metadata = given.metadata ?? {};
     const namespace = definition.scope === 'Cluster' ? undefined : (shortNamespace ?? metadata.namespace ?? TEST_NAMESPACE);
     const generated = shortName === undefined && metadata.name === undefined && metadata.generateName !== undefined;
@@ -90,7 +98,10 @@ export class ObjectMaker {
     const target = (given as { spec?: { target?: unknown } }).spec?.target;
     const fill = definition.type === DeletionOperation.type && target !== undefined ? undefined : defaults.get(definition.type);
     const filled = fill === undefined ? given : (mergePatch(fill({ namespace, name }), given) as object);
-    const resource = { ...filled, metadata: { ...metadata, ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }) } };
+    const resource = {
+      ...filled,
+      metadata: { ...metadata, ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }) },
+    };
     return { definition, namespace, name, resource };
   }
 
@@ -100,7 +111,9 @@ export class ObjectMaker {
     const { kind, apiVersion } = object;
     const definition = this.#types.find((type) => type.kind === kind && (apiVersion === undefined || type.apiVersion === apiVersion));
     if (definition !== undefined) return this.prepare(definition, object);
-    throw new InvalidError(`no type of kind ${JSON.stringify(kind)}${apiVersion === undefined ? '' : ` in ${apiVersion}`} is known: give it in types, or write [Definition, object]`);
+    throw new InvalidError(
+      `no type of kind ${JSON.stringify(kind)}${apiVersion === undefined ? '' : ` in ${apiVersion}`} is known: give it in types, or write [Definition, object]`,
+    );
   }
 
   #name(definition: AnyDefinition): string {

@@ -119,4 +119,3 @@ export class TestStore extends DrivenStore {
 export function openTestStore(options: TestStoreOptions = {}): Promise<TestStore> {
   return TestStore.open(options);
 }
-

@@ -35,7 +35,8 @@ const MOST_PATHS = 6;
 /** The story of a subject, oldest first. */
 export function timelineOf(record: Record, subject: TimelineSubject = {}): readonly TimelineEntry[] {
   const entries: (TimelineEntry & { readonly order: number })[] = [];
-  const key = subject.name === undefined ? undefined : subject.namespace === undefined ? subject.name : `${subject.namespace}/${subject.name}`;
+  const key =
+    subject.name === undefined ? undefined : subject.namespace === undefined ? subject.name : `${subject.namespace}/${subject.name}`;
   const uids = new Set<string>(subject.uid === undefined ? [] : [subject.uid]);
   const types = new Set<string>();
   for (const { revision, events } of record.commits) {
@@ -44,7 +45,12 @@ export function timelineOf(record: Record, subject: TimelineSubject = {}): reado
       if (isEvent ? !isRegarding(event, subject) : !isAbout(event, subject, uids)) continue;
       if (!isEvent && event.name === subject.name) uids.add(event.resource.metadata.uid);
       types.add(event.resourceType);
-      entries.push({ time: event.time, kind: isEvent ? 'event' : 'change', text: isEvent ? describeEvent(event) : describeChange(event), order: revision });
+      entries.push({
+        time: event.time,
+        kind: isEvent ? 'event' : 'change',
+        text: isEvent ? describeEvent(event) : describeChange(event),
+        order: revision,
+      });
     }
   }
   for (const run of record.runs) {
@@ -52,7 +58,9 @@ export function timelineOf(record: Record, subject: TimelineSubject = {}): reado
     // A run that ended with a write comes after it, in the same moment.
     entries.push({ time: run.time, kind: 'run', text: describeRun(run), order: Number(run.lastRevision ?? 0) + 0.5 });
   }
-  return entries.sort((a, b) => a.time - b.time || (a.order < 1 || b.order < 1 ? 0 : a.order - b.order)).map(({ time, kind, text }) => ({ time, kind, text }));
+  return entries
+    .sort((a, b) => a.time - b.time || (a.order < 1 || b.order < 1 ? 0 : a.order - b.order))
+    .map(({ time, kind, text }) => ({ time, kind, text }));
 }
 
 /** The last `limit` lines of a story, with times counted from `start`. */

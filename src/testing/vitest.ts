@@ -16,7 +16,13 @@ import {
   type EventuallyOptions,
   type Verdict,
 } from './matchers.js';
-import { createMockStore as createStoreOfSpies, type MockedVerb, type MockStoreOptions, type MockStubs, type SpyFunction } from './mock-store.js';
+import {
+  createMockStore as createStoreOfSpies,
+  type MockedVerb,
+  type MockStoreOptions,
+  type MockStubs,
+  type SpyFunction,
+} from './mock-store.js';
 
 /** A store whose verbs are `vi.fn()`s of the right type, with helpers that say what to answer. */
 export type MockStore = Omit<Store, MockedVerb> & { readonly [V in MockedVerb]: Store[V] & Mock<Store[V]> } & MockStubs;
@@ -44,15 +50,23 @@ export const MockStore = function MockStore(options?: Omit<MockStoreOptions, 'fn
 
 /** The matchers, for an `expect` of one's own. */
 export const matchers = {
-  toHaveCondition: (subject: unknown, type: string, status?: ConditionStatus, details?: ConditionDetails): Verdict => hasCondition(subject, type, status, details),
+  toHaveCondition: (subject: unknown, type: string, status?: ConditionStatus, details?: ConditionDetails): Verdict =>
+    hasCondition(subject, type, status, details),
   toBeReconciled: (subject: unknown): Verdict => isReconciled(subject),
   toHaveEvent: (subject: unknown, query: EventQuery): Verdict => hasEvent(subject, query),
-  toEventually: (subject: unknown, holds: (value: unknown) => unknown, options?: EventuallyOptions): Promise<Verdict> => eventually(subject, holds, options),
+  toEventually: (subject: unknown, holds: (value: unknown) => unknown, options?: EventuallyOptions): Promise<Verdict> =>
+    eventually(subject, holds, options),
 };
 
 expect.extend(matchers as unknown as Parameters<typeof expect.extend>[0]);
 
-type ConditionTypeOfObject<T> = T extends { status?: infer S } ? (NonNullable<S> extends { conditions?: readonly (infer C)[] } ? (C extends { type: infer Name extends string } ? Name : string) : string) : string;
+type ConditionTypeOfObject<T> = T extends { status?: infer S }
+  ? NonNullable<S> extends { conditions?: readonly (infer C)[] }
+    ? C extends { type: infer Name extends string }
+      ? Name
+      : string
+    : string
+  : string;
 
 declare module 'vitest' {
   interface Matchers<T> {

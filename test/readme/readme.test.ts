@@ -55,15 +55,7 @@ describe('the examples', () => {
       const ofRunner = /from 'vitest'/.test(example.code);
       const outcome = ofRunner
         ? await node(
-            [
-              join(root, 'node_modules/vitest/vitest.mjs'),
-              'run',
-              '--root',
-              project.path,
-              '--dir',
-              project.path,
-              `${example.file}.ts`,
-            ],
+            [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', project.path, '--dir', project.path, `${example.file}.ts`],
             { cwd: project.path },
           )
         : await node([join(project.path, 'out', `${example.file}.js`)], { cwd, timeoutMs: 20_000 });

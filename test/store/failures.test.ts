@@ -227,6 +227,31 @@ describe('a commit in doubt', () => {
     expect((await again.list('plain')).items).toHaveLength(1);
   });
 
+  it('is told to its writers as such when the log cannot be read after it', async () => {
+    const source = memoryEngine();
+    let opened = 0;
+    const store = await openStore({
+      engine: {
+        ...source,
+        async open(context) {
+          const engine = await source.open(context);
+          opened += 1;
+          const changes = (): never => {
+            throw new Error('EIO: the log cannot be read');
+          };
+          return opened === 1 ? engine : { ...engine, changes };
+        },
+      },
+    });
+    source.failNextCommit(broken, { applied: true });
+    const outcomes = await Promise.allSettled([store.create('plain', 'prod', 'a', {}), store.create('plain', 'prod', 'b', {})]);
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { inDoubt: true } },
+      { status: 'rejected', reason: { inDoubt: true } },
+    ]);
+    await store.close();
+  });
+
   it('does not disturb who only reads', () =>
     inMemory(
       async ({ store, source }) => {

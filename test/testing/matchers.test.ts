@@ -63,7 +63,9 @@ describe('the matchers', () => {
     await bad.settle();
     const service = await bad.store.getService('web');
     expect(service).not.toBeReconciled();
-    expect(complaint(() => expect(service).toBeReconciled())).toMatch(/controller failing failed 6 times in a row: not today[^]*what happened:[^]*failing reconcile default\/web \(attempt 6\): error: not today/);
+    expect(complaint(() => expect(service).toBeReconciled())).toMatch(
+      /controller failing failed 6 times in a row: not today[^]*what happened:[^]*failing reconcile default\/web \(attempt 6\): error: not today/,
+    );
     expect(complaint(() => expect(bad).toBeReconciled())).toContain('the last run of failing default/web ended with error: not today');
     const config = await bad.store.createConfig();
     expect(complaint(() => expect(config).toBeReconciled())).toContain('no controller reconciles Config');

@@ -9,7 +9,14 @@ import { createMockStore, MockStore } from '../../src/testing/vitest.js';
 const web: ResourceOf<typeof Service> = {
   apiVersion: 'rune.dev/v1',
   kind: 'Service',
-  metadata: { name: 'web', namespace: 'prod', uid: 'u1', resourceVersion: '7', generation: 1, creationTimestamp: '2026-01-01T00:00:00.000Z' },
+  metadata: {
+    name: 'web',
+    namespace: 'prod',
+    uid: 'u1',
+    resourceVersion: '7',
+    generation: 1,
+    creationTimestamp: '2026-01-01T00:00:00.000Z',
+  },
   spec: { image: 'nginx', scale: 2, restartPolicy: 'Always' },
 };
 
@@ -43,7 +50,9 @@ describe('MockStore', () => {
 
   it('fails a call that nobody stubbed, and says how to', async () => {
     const store = new MockStore();
-    await expect(store.get(Service, 'prod', 'web')).rejects.toThrow("asked to get service prod/web, and nobody said what to answer: call mock.stub('get', ...)");
+    await expect(store.get(Service, 'prod', 'web')).rejects.toThrow(
+      "asked to get service prod/web, and nobody said what to answer: call mock.stub('get', ...)",
+    );
     expect(() => store.watch(Service)).toThrow(/asked to watch service/);
     store.stubGet(Service, web);
     await expect(store.get(Service, 'prod', 'other')).rejects.toThrow(/nobody said/);
@@ -74,7 +83,10 @@ describe('MockStore', () => {
     const first = await watch.next();
     expect(first.value).toMatchObject({ type: 'CREATED', namespace: 'prod', name: 'web', resourceVersion: '7', resume: '7' });
     const next = watch.next();
-    stream.push({ type: 'UPDATED', resource: { ...web, metadata: { ...web.metadata, resourceVersion: '8' } }, previous: web }, { type: 'BOOKMARK', resourceVersion: '9' });
+    stream.push(
+      { type: 'UPDATED', resource: { ...web, metadata: { ...web.metadata, resourceVersion: '8' } }, previous: web },
+      { type: 'BOOKMARK', resourceVersion: '9' },
+    );
     expect((await next).value).toMatchObject({ type: 'UPDATED', resourceVersion: '8', previous: web });
     expect((await watch.next()).value).toMatchObject({ type: 'BOOKMARK', resume: '9' });
     stream.fail(new StoreError('cut'));

@@ -46,7 +46,10 @@ describe('testRig', () => {
   });
 
   it('has objects there before the controllers start, by kind, by definition, or as test data', async () => {
-    await using rig = await testRig({ controllers: [maker], objects: [{ kind: 'Widget', metadata: a, spec: { size: 1 } }, [Widget, { name: 'b' }]] });
+    await using rig = await testRig({
+      controllers: [maker],
+      objects: [{ kind: 'Widget', metadata: a, spec: { size: 1 } }, [Widget, { name: 'b' }]],
+    });
     await rig.settle();
     expect((await rig.repo(Part).list()).items).toHaveLength(2);
     await using other = await testRig({ objects: { services: [{ name: 'web' }] } });
@@ -106,7 +109,9 @@ describe('testRig', () => {
     await using rig = await testRig({ controllers: [flaky], objects: [[Widget, { name: 'a' }]] });
     const { waiting } = await rig.settle();
     expect(rig.runs('flaky')).toHaveLength(6);
-    expect(waiting).toMatchObject([{ controller: 'flaky', key: 'default/a', failures: 6, why: expect.stringContaining('not today') as string }]);
+    expect(waiting).toMatchObject([
+      { controller: 'flaky', key: 'default/a', failures: 6, why: expect.stringContaining('not today') as string },
+    ]);
     expect(rig.runs('flaky').at(-1)).toMatchObject({ outcome: 'error', error: 'not today', attempt: 6 });
     expect((await rig.settle({ retries: 8 })).runs).toBe(3);
     healthy = true;
@@ -165,12 +170,18 @@ describe('testRig', () => {
         },
       }) as ControllerDefinition;
     await using rig = await testRig({ controllers: [paint('red', 'red'), paint('blue', 'blue')], objects: [[Widget, { name: 'a' }]] });
-    await expect(rig.settle({ maxRuns: 100 })).rejects.toThrow(/livelock: controller (red|blue) has run default\/a 101 times.*updated widget default\/a.*spec\.note.*beside it ran (red|blue) default\/a/);
+    await expect(rig.settle({ maxRuns: 100 })).rejects.toThrow(
+      /livelock: controller (red|blue) has run default\/a 101 times.*updated widget default\/a.*spec\.note.*beside it ran (red|blue) default\/a/,
+    );
   });
 
   it('replays the same run from the same seed, and others from others', async () => {
     const run = async (seed: number): Promise<string> => {
-      await using rig = await testRig({ controllers: [maker], seed, objects: Array.from({ length: 5 }, (_, n) => [Widget, { name: `w${n}`, spec: { size: 2 } }] as const) });
+      await using rig = await testRig({
+        controllers: [maker],
+        seed,
+        objects: Array.from({ length: 5 }, (_, n) => [Widget, { name: `w${n}`, spec: { size: 2 } }] as const),
+      });
       await rig.settle();
       return rig.story(undefined, 1_000);
     };
@@ -179,7 +190,13 @@ describe('testRig', () => {
   });
 
   it('tells the story of a key', async () => {
-    await using rig = await testRig({ controllers: [maker], objects: [[Widget, { name: 'a' }], [Widget, { name: 'b' }]] });
+    await using rig = await testRig({
+      controllers: [maker],
+      objects: [
+        [Widget, { name: 'a' }],
+        [Widget, { name: 'b' }],
+      ],
+    });
     await rig.settle();
     const story = rig.story({ type: 'widget', ...a });
     expect(story).toMatch(/rev \d CREATED widget default\/a/);
@@ -199,12 +216,17 @@ describe('testRig', () => {
       for: Widget,
       reconcile({ deps, store }) {
         deps.scheduler.after(3_600_000, () => {});
-        store.watch(Service).next().catch(() => {});
+        store
+          .watch(Service)
+          .next()
+          .catch(() => {});
       },
     });
     const leaking = await testRig({ controllers: [careless], objects: [[Widget, { name: 'a' }]] });
     await leaking.settle();
-    await expect(leaking.expectNoLeaks()).rejects.toThrow(/1 timer that a controller set; 1 watch that was not closed|1 timer that a controller set/);
+    await expect(leaking.expectNoLeaks()).rejects.toThrow(
+      /1 timer that a controller set; 1 watch that was not closed|1 timer that a controller set/,
+    );
     await expect(leaking.settle()).rejects.toThrow(/closed/);
   });
 
@@ -282,7 +304,10 @@ describe('a crash', () => {
     const created = await rig.repo(Widget).create({ metadata: a, spec: { size: 2 } });
     const next = await rig.repo(Widget).update({ ...created, spec: { size: 3 } });
     expect(next.spec.size).toBe(3);
-    const both = await rig.store.transaction(async (tx) => [await tx.create(Part, 'default', 'x', {}), await tx.create(Part, 'default', 'y', {})]);
+    const both = await rig.store.transaction(async (tx) => [
+      await tx.create(Part, 'default', 'x', {}),
+      await tx.create(Part, 'default', 'y', {}),
+    ]);
     expect(both.map(({ metadata }) => metadata.name)).toEqual(['x', 'y']);
     await rig.repo(Part).delete({ namespace: 'default', name: 'x' });
     await expect(rig.repo(Part).get({ namespace: 'default', name: 'x' })).rejects.toSatisfy(isNotFound);
@@ -311,7 +336,11 @@ describe('a crash', () => {
   });
 
   it('hands the lease over', async () => {
-    await using rig = await testRig({ controllers: [maker], manager: { leaderElection: { name: 'lead' } }, objects: [[Widget, { name: 'a' }]] });
+    await using rig = await testRig({
+      controllers: [maker],
+      manager: { leaderElection: { name: 'lead' } },
+      objects: [[Widget, { name: 'a' }]],
+    });
     await rig.settle();
     expect(rig.runs('maker').length).toBeGreaterThan(0);
     await rig.crash();

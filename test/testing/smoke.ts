@@ -49,7 +49,9 @@ test('a mock store with the spies of node:test', async () => {
 `;
 
 /** What Node 20 does not parse: `await using` as a statement. */
-const plain = program.replaceAll(/await using (\w+) = (.*);\n/g, 'const $1 = $2;\n  t.after(() => $1[Symbol.asyncDispose]());\n').replaceAll('async () => {\n', 'async (t) => {\n');
+const plain = program
+  .replaceAll(/await using (\w+) = (.*);\n/g, 'const $1 = $2;\n  t.after(() => $1[Symbol.asyncDispose]());\n')
+  .replaceAll('async () => {\n', 'async (t) => {\n');
 
 /** Runs the smoke test in a project that has the package; `version` takes another Node from the npm registry. */
 export async function smoke(folder: string, version?: string): Promise<Outcome> {

@@ -1,7 +1,19 @@
 /** TestStore: the real store in memory and in virtual time, its shorthands, its record of events, its faults. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createInformers } from '../../src/informer/index.js';
-import { ConflictError, defineResource, Instance, isAlreadyExists, isConflict, isInvalid, isNotFound, NotFoundError, Sealed, Secret, Service } from '../../src/schemas/index.js';
+import {
+  ConflictError,
+  defineResource,
+  Instance,
+  isAlreadyExists,
+  isConflict,
+  isInvalid,
+  isNotFound,
+  NotFoundError,
+  Sealed,
+  Secret,
+  Service,
+} from '../../src/schemas/index.js';
 import { repo, systemDeps, type Store } from '../../src/store/index.js';
 import { openTestStore, TestStore, virtualDeps } from '../../src/testing/index.js';
 
@@ -81,7 +93,13 @@ describe('TestStore', () => {
       store.getLease('test-lease'),
       store.getEvent('test-event'),
     ]);
-    expect([namespace.kind, service.spec.scale, instance.spec.service, scaling.spec.service, deletion.spec.service]).toEqual(['Namespace', 1, 'test-service', 'test-service', 'test-service']);
+    expect([namespace.kind, service.spec.scale, instance.spec.service, scaling.spec.service, deletion.spec.service]).toEqual([
+      'Namespace',
+      1,
+      'test-service',
+      'test-service',
+      'test-service',
+    ]);
     expect([secret.data, config.data, lease.spec, event.reason]).toEqual([{ password: 'test-password' }, { key: 'value' }, {}, 'Tested']);
     const counts = await Promise.all([
       store.listNamespaces(),
@@ -99,7 +117,10 @@ describe('TestStore', () => {
   });
 
   it('takes metadata, a status, and a generated name as they are given', async () => {
-    const labelled = await store.createInstance({ metadata: { name: 'a', namespace: 'prod', labels: { app: 'web' } }, status: { phase: 'Running' } });
+    const labelled = await store.createInstance({
+      metadata: { name: 'a', namespace: 'prod', labels: { app: 'web' } },
+      status: { phase: 'Running' },
+    });
     expect(labelled.metadata.labels).toEqual({ app: 'web' });
     expect((await store.getInstance('a', 'prod')).status?.phase).toBe('Running');
     expect(store.events({ type: Instance })).toHaveLength(1);
@@ -128,12 +149,11 @@ describe('TestStore', () => {
     await store.update(Service, 'default', 'web', { ...web, spec: { ...web.spec, scale: 5 } }, { source: 'me' });
     await store.createConfig({ name: 'c' });
     await store.delete(Service, 'default', 'web');
-    expect(store.events().map((event) => `${event.resourceVersion} ${event.type} ${event.resourceType} ${event.name} ${event.source ?? ''}`.trim())).toEqual([
-      '1 CREATED service web',
-      '2 UPDATED service web me',
-      '3 CREATED config c',
-      '4 DELETED service web',
-    ]);
+    expect(
+      store
+        .events()
+        .map((event) => `${event.resourceVersion} ${event.type} ${event.resourceType} ${event.name} ${event.source ?? ''}`.trim()),
+    ).toEqual(['1 CREATED service web', '2 UPDATED service web me', '3 CREATED config c', '4 DELETED service web']);
     const [, updated] = store.events({ type: Service });
     expect([updated?.previous?.spec.scale, updated?.resource.spec.scale, updated?.resource.metadata.resourceVersion]).toEqual([1, 5, '2']);
     expect(store.events({ type: Service, verb: 'DELETED' })[0]?.resource.spec.scale).toBe(5);
@@ -143,7 +163,12 @@ describe('TestStore', () => {
       await tx.create(Widget, 'default', 'a', {});
       await tx.create(Widget, 'default', 'b', {});
     });
-    expect(store.commits().at(-1)?.events.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(
+      store
+        .commits()
+        .at(-1)
+        ?.events.map(({ name }) => name),
+    ).toEqual(['a', 'b']);
   });
 
   it('keeps secrets sealed in what it tells', async () => {
@@ -216,7 +241,9 @@ describe('TestStore', () => {
     deps.scheduler.after(5_000, () => void each.patch(Service, 'default', 'web', { spec: { scale: 4 } }));
     await each.listServices();
     expect(deps.clock.monotonic()).toBe(0);
-    const scaled = await each.repo(Service).waitFor({ namespace: 'default', name: 'web' }, (service) => service?.spec.scale === 4, { timeout: '1m' });
+    const scaled = await each
+      .repo(Service)
+      .waitFor({ namespace: 'default', name: 'web' }, (service) => service?.spec.scale === 4, { timeout: '1m' });
     expect([scaled?.spec.scale, Math.round(deps.clock.monotonic())]).toEqual([4, 5_000]);
     await expect(each.repo(Service).waitFor({ namespace: 'default', name: 'web' }, () => false, { timeout: '1m' })).rejects.toThrow(/1m/);
   });
@@ -238,7 +265,9 @@ describe('the faults of a TestStore', () => {
     store.failNext('write', 'disk on fire');
     await expect(store.createService()).rejects.toThrow('disk on fire');
     store.failNext('create', undefined, { where: { type: Widget } });
-    await expect(store.transaction((tx) => tx.create(Widget, 'default', 'a', {}))).rejects.toThrow('injected: create of widget default/a fails');
+    await expect(store.transaction((tx) => tx.create(Widget, 'default', 'a', {}))).rejects.toThrow(
+      'injected: create of widget default/a fails',
+    );
     expect(store.events({ type: Widget })).toEqual([]);
     store.failNext('*', (call) => new Error(`no ${call.verb}`), { where: (call) => call.source === 'me' });
     await store.createConfig();

@@ -49,14 +49,22 @@ function app(i, resourceVersion) {
       replicas: 3,
       readyReplicas: 3,
       conditions: [
-        { type: 'Available', status: 'True', reason: 'MinimumReplicasAvailable', message: 'has what it needs', lastTransitionTime: '2026-01-01T00:00:00Z' },
+        {
+          type: 'Available',
+          status: 'True',
+          reason: 'MinimumReplicasAvailable',
+          message: 'has what it needs',
+          lastTransitionTime: '2026-01-01T00:00:00Z',
+        },
       ],
     },
   };
 }
 
 const items = Array.from({ length: objects }, (_, i) => JSON.stringify(app(i, i + 1)));
-const list = Buffer.from(`{"apiVersion":"rune.dev/v1","kind":"AppList","metadata":{"resourceVersion":"${objects}"},"items":[${items.join(',')}]}`);
+const list = Buffer.from(
+  `{"apiVersion":"rune.dev/v1","kind":"AppList","metadata":{"resourceVersion":"${objects}"},"items":[${items.join(',')}]}`,
+);
 let watcher;
 let revision = objects;
 
@@ -70,7 +78,10 @@ const server = createServer((request, response) => {
 });
 
 async function sendUpdates(count) {
-  const lines = Array.from({ length: count }, (_, i) => `${JSON.stringify({ type: 'MODIFIED', object: app(i % objects, (revision += 1)) })}\n`);
+  const lines = Array.from(
+    { length: count },
+    (_, i) => `${JSON.stringify({ type: 'MODIFIED', object: app(i % objects, (revision += 1)) })}\n`,
+  );
   process.send({ ready: true });
   await new Promise((resolve) => process.once('message', resolve));
   for (let i = 0; i < lines.length; i += 100) {

@@ -88,7 +88,11 @@ export type ContractSubject<W> = ControllerDefinition | ((world: W) => Controlle
  * @example
  * await checkContract(() => scaling(), { name: 'scale up', objects, check: (rig) => expectScale(rig, 3) });
  */
-export async function checkContract<W = undefined>(controller: ContractSubject<W>, scenario: Scenario<W>, options: ContractOptions = {}): Promise<ContractReport> {
+export async function checkContract<W = undefined>(
+  controller: ContractSubject<W>,
+  scenario: Scenario<W>,
+  options: ContractOptions = {},
+): Promise<ContractReport> {
   const { seed = 1, orders = 20, points = 100, sameState = scenario.idempotent !== false, skip = [] } = options;
   const subject = controller as ContractSubject<unknown>;
   const made = typeof subject === 'function' ? (world: unknown) => [subject(world)] : [subject];
@@ -102,14 +106,22 @@ export async function checkContract<W = undefined>(controller: ContractSubject<W
   const whole = await runScenario(spec, { seed, skipIdempotence: true });
   add('converges', await explain(spec, whole, []), 1);
   if (whole.failure === undefined) {
-    const judge = (verdict: RunVerdict): string | undefined => verdict.failure?.message ?? (sameState ? otherwise(whole, verdict) : undefined);
+    const judge = (verdict: RunVerdict): string | undefined =>
+      verdict.failure?.message ?? (sameState ? otherwise(whole, verdict) : undefined);
     if (wanted('repeatable')) {
       const again = await runScenario(spec, { seed, skipIdempotence: true });
       const message = again.failure?.message ?? otherwise(whole, again);
-      add('repeatable', message === undefined ? undefined : `the same run goes otherwise the second time: it keeps state outside the store, in a module or a closure (${message})`, 1);
+      add(
+        'repeatable',
+        message === undefined
+          ? undefined
+          : `the same run goes otherwise the second time: it keeps state outside the store, in a module or a closure (${message})`,
+        1,
+      );
     }
     if (wanted('idempotent') && scenario.idempotent !== false) add('idempotent', (await runScenario(spec, { seed })).failure?.message, 1);
-    if (wanted('restart') && scenario.idempotent !== false) add('restart', (await runScenario(spec, { seed, restart: true })).failure?.message, 1);
+    if (wanted('restart') && scenario.idempotent !== false)
+      add('restart', (await runScenario(spec, { seed, restart: true })).failure?.message, 1);
     if (wanted('order')) add('order', await tryPlans(spec, judge, orderPlans(whole, seed, orders)), orders);
     if (wanted('crash')) {
       const failed = await crashEverywhere(spec, { seed, points, sameState }).then(
@@ -134,7 +146,11 @@ interface Attempt {
 }
 
 /** Tries each plan; gives the first complaint, with the likely cause. */
-async function tryPlans(spec: RunSpec, judge: (verdict: RunVerdict) => string | undefined, attempts: readonly Attempt[]): Promise<string | undefined> {
+async function tryPlans(
+  spec: RunSpec,
+  judge: (verdict: RunVerdict) => string | undefined,
+  attempts: readonly Attempt[],
+): Promise<string | undefined> {
   for (const { seed, plan } of attempts) {
     const verdict = await runScenario(spec, { seed, plan, skipIdempotence: true });
     const message = judge(verdict);
@@ -169,7 +185,11 @@ function faultPlans(writes: number, points: number): readonly Attempt[] {
   const count = Math.min(writes, points);
   const places = Array.from({ length: count }, (_, index) => (count === writes ? index + 1 : 1 + Math.floor((index * writes) / count)));
   return places.flatMap((write) =>
-    [{ kind: 'fail', write, applied: false } as const, { kind: 'fail', write, applied: true } as const, { kind: 'conflict', write } as const].map((fault) => ({ seed: 1, plan: [fault] })),
+    [
+      { kind: 'fail', write, applied: false } as const,
+      { kind: 'fail', write, applied: true } as const,
+      { kind: 'conflict', write } as const,
+    ].map((fault) => ({ seed: 1, plan: [fault] })),
   );
 }
 

@@ -57,7 +57,8 @@ export async function crashEverywhere(spec: RunSpec, options: CrashMatrixOptions
   const { seed = 1, downtimeMs = 0, sameState = false } = options;
   const { name } = spec.scenario;
   const whole = await runScenario(spec, { seed });
-  if (whole.failure !== undefined) throw new CrashMatrixError(`"${name}" fails without a crash: ${whole.failure.message}\n${whole.failure.story}`, 0, whole.failure.cause);
+  if (whole.failure !== undefined)
+    throw new CrashMatrixError(`"${name}" fails without a crash: ${whole.failure.message}\n${whole.failure.story}`, 0, whole.failure.cause);
   const { commits } = whole.size;
   const points = pointsOf(commits, options.points ?? commits);
   for (const point of points) {
@@ -69,7 +70,11 @@ export async function crashEverywhere(spec: RunSpec, options: CrashMatrixOptions
     const finding = { verdict, failure, plan: [fault], kept: [0], of: 1 };
     const cause = likelyCause(finding);
     throw new CrashMatrixError(
-      [`"${name}" does not survive a ${describeFaults(finding).join()} of ${commits}: ${message}`, ...(cause === undefined ? [] : [`likely cause: ${cause}`]), failure.story].join('\n'),
+      [
+        `"${name}" does not survive a ${describeFaults(finding).join()} of ${commits}: ${message}`,
+        ...(cause === undefined ? [] : [`likely cause: ${cause}`]),
+        failure.story,
+      ].join('\n'),
       point,
       failure.cause,
     );

@@ -28,7 +28,7 @@ export async function shrink(spec: RunSpec, first: RunVerdict, plan: readonly Pl
     return true;
   };
   if (kept.length > 0 && !(await attempt([]))) {
-    for (let index = 0; index < kept.length; ) {
+    for (let index = 0; index < kept.length;) {
       const without = kept.filter((_, place) => place !== index);
       if (!(await attempt(without))) index += 1;
     }
@@ -46,7 +46,9 @@ export function likelyCause({ failure, plan, verdict }: Finding): string | undef
     return `running ${which} once more makes it converge, so nothing ran it when it had to: return requeueAfter while it waits, or name what it reads in owns or watches`;
   }
   if (kinds.size === 0) return undefined;
-  if ([...kinds].every((kind) => kind === 'order' || kind === 'slowWatch' || kind === 'cut' || kind === 'expire' || kind === 'slowWrites')) {
+  if (
+    [...kinds].every((kind) => kind === 'order' || kind === 'slowWatch' || kind === 'cut' || kind === 'expire' || kind === 'slowWrites')
+  ) {
     return 'it depends on the order in which events arrive: decide from what is there now, not from what came first or from what changed';
   }
   if (cut !== undefined && cut.released) {

@@ -115,7 +115,11 @@ export interface ActivePlan {
 }
 
 /** Puts a plan to work. `onCommit` is told of each commit, first. */
-export function installPlan(rig: TestRig, plan: readonly PlannedFault[], onCommit: (commit: Parameters<Parameters<TestRig['onCommit']>[0]>[0]) => void): ActivePlan {
+export function installPlan(
+  rig: TestRig,
+  plan: readonly PlannedFault[],
+  onCommit: (commit: Parameters<Parameters<TestRig['onCommit']>[0]>[0]) => void,
+): ActivePlan {
   const struck: { -readonly [K in keyof StruckFault]: StruckFault[K] }[] = [];
   /** A write that takes effect and whose answer is lost: its commit will tell what it was. */
   let lost: (typeof struck)[number] | undefined;
@@ -144,7 +148,10 @@ export function installPlan(rig: TestRig, plan: readonly PlannedFault[], onCommi
       if ((fault.kind !== 'fail' && fault.kind !== 'conflict') || fault.write !== writes || healed) continue;
       const hit = `${call.verb} ${describeCall(call)} by ${call.source}`;
       applied = fault.kind === 'fail' && fault.applied;
-      fate = fault.kind === 'fail' ? new StoreError(`simulated: ${hit} fails`) : new ConflictError(`simulated: ${hit} loses a race`, { currentRevision: rig.store.revision });
+      fate =
+        fault.kind === 'fail'
+          ? new StoreError(`simulated: ${hit} fails`)
+          : new ConflictError(`simulated: ${hit} loses a race`, { currentRevision: rig.store.revision });
       strike(fault, hit);
       if (applied) lost = struck.at(-1);
     }
@@ -189,6 +196,8 @@ export function installPlan(rig: TestRig, plan: readonly PlannedFault[], onCommi
     heal() {
       healed = true;
       rig.store.clearFaults();
+      // A process that is down at this moment comes up again.
+      rig.revive();
     },
   };
 }

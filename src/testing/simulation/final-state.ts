@@ -13,7 +13,14 @@ const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** Kept by the runtime for itself. */
 const own: ReadonlySet<string> = new Set([RuneEvent.type, Lease.type]);
-const volatile: ReadonlySet<string> = new Set(['uid', 'resourceVersion', 'creationTimestamp', 'generation', 'observedGeneration', 'generateName']);
+const volatile: ReadonlySet<string> = new Set([
+  'uid',
+  'resourceVersion',
+  'creationTimestamp',
+  'generation',
+  'observedGeneration',
+  'generateName',
+]);
 
 /** Each object that there is, as `type namespace/name` and its comparable text. */
 export function finalState(commits: readonly StoreCommit[]): ReadonlyMap<string, string> {
@@ -30,7 +37,9 @@ export function finalState(commits: readonly StoreCommit[]): ReadonlyMap<string,
   for (const [id, object] of [...there].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const { name, generateName } = object.metadata as { name: string; generateName?: string };
     const place = generateName !== undefined && name.startsWith(generateName) ? id.replace(name, `${generateName}*`) : id;
-    const text = JSON.stringify(comparable(generateName === undefined ? object : { ...object, metadata: { ...object.metadata, name: undefined } }));
+    const text = JSON.stringify(
+      comparable(generateName === undefined ? object : { ...object, metadata: { ...object.metadata, name: undefined } }),
+    );
     if (place === id) {
       state.set(id, text);
       continue;

@@ -21,10 +21,22 @@ export function replayOf(scenario: string, environment: Readonly<Record<string, 
   const text = environment[REPLAY_VARIABLE];
   if (text === undefined || text === '') return undefined;
   const parts = /^(.*)=(-?\d+)(?::([\d,]*))?$/.exec(text);
-  if (parts === null) throw new InvalidError(`${REPLAY_VARIABLE} must be '<scenario>=<seed>' or '<scenario>=<seed>:<fault>,<fault>', not ${JSON.stringify(text)}`);
+  if (parts === null)
+    throw new InvalidError(
+      `${REPLAY_VARIABLE} must be '<scenario>=<seed>' or '<scenario>=<seed>:<fault>,<fault>', not ${JSON.stringify(text)}`,
+    );
   if (parts[1] !== scenario) return undefined;
   const faults = parts[3];
-  return { seed: Number(parts[2]), faults: faults === undefined ? undefined : faults.split(',').filter((each) => each !== '').map(Number) };
+  return {
+    seed: Number(parts[2]),
+    faults:
+      faults === undefined
+        ? undefined
+        : faults
+            .split(',')
+            .filter((each) => each !== '')
+            .map(Number),
+  };
 }
 
 /** The command that runs a seed of a scenario again. `file`: where it is called from. */

@@ -104,7 +104,13 @@ export async function runScenario({ scenario, controllers }: RunSpec, options: R
 }
 
 /** Everything up to the end of the steps, and a while longer, under the plan. */
-async function disturbed(rig: TestRig, scenario: Scenario, world: unknown, plan: readonly PlannedFault[], onCommit: (commit: StoreCommit) => void): Promise<ActivePlan> {
+async function disturbed(
+  rig: TestRig,
+  scenario: Scenario,
+  world: unknown,
+  plan: readonly PlannedFault[],
+  onCommit: (commit: StoreCommit) => void,
+): Promise<ActivePlan> {
   const objects = typeof scenario.objects === 'function' ? scenario.objects(world) : (scenario.objects ?? []);
   const shuffle = plan.find((fault) => fault.kind === 'order')?.seed;
   const { early, late } = shuffle === undefined ? { early: [objects], late: [] } : spread(objects, shuffle);
@@ -122,11 +128,16 @@ async function disturbed(rig: TestRig, scenario: Scenario, world: unknown, plan:
 }
 
 /** The objects one by one, in another order, some of them for later. */
-function spread(objects: readonly TestObject[] | TestData, seed: number): { readonly early: readonly (readonly TestObject[] | TestData)[]; readonly late: readonly (readonly TestObject[] | TestData)[] } {
+function spread(
+  objects: readonly TestObject[] | TestData,
+  seed: number,
+): { readonly early: readonly (readonly TestObject[] | TestData)[]; readonly late: readonly (readonly TestObject[] | TestData)[] } {
   const random = seededRandom(seed, 'objects');
   const single: (readonly TestObject[] | TestData)[] = Array.isArray(objects)
     ? (objects as readonly TestObject[]).map((object) => [object])
-    : Object.entries(objects as TestData).flatMap(([field, list]) => ((list ?? []) as readonly unknown[]).map((item): TestData => ({ [field]: [item] })));
+    : Object.entries(objects as TestData).flatMap(([field, list]) =>
+        ((list ?? []) as readonly unknown[]).map((item): TestData => ({ [field]: [item] })),
+      );
   for (let i = single.length - 1; i > 0; i -= 1) {
     const j = random.below(i + 1);
     [single[i], single[j]] = [single[j] as TestData, single[i] as TestData];
@@ -218,7 +229,11 @@ function fail(rig: TestRig, kind: RunFailure['kind'], cause: unknown, before = '
 }
 
 function typesOf(controllers: readonly ControllerDefinition[]): readonly string[] {
-  const types = controllers.flatMap((each) => [each.for, ...each.owns.map(({ resource }) => resource), ...each.watches.map(({ resource }) => resource), ...each.reads].map(({ type }) => type));
+  const types = controllers.flatMap((each) =>
+    [each.for, ...each.owns.map(({ resource }) => resource), ...each.watches.map(({ resource }) => resource), ...each.reads].map(
+      ({ type }) => type,
+    ),
+  );
   return [...new Set(types)];
 }
 

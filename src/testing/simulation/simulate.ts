@@ -107,7 +107,8 @@ export async function simulate<W>(scenario: Scenario<W>, options: SimulateOption
     const whole = planFaults(seed, size, faults);
     const plan = asked?.faults === undefined ? whole : asked.faults.map((fault) => planned(whole, fault, seed));
     const verdict = await runScenario(spec, { seed, plan });
-    if (verdict.failure !== undefined) throw report(asked === undefined ? await shrink(spec, verdict, plan) : asIs(verdict, plan, whole), index);
+    if (verdict.failure !== undefined)
+      throw report(asked === undefined ? await shrink(spec, verdict, plan) : asIs(verdict, plan, whole), index);
     runs += verdict.runs;
     commits += verdict.size.commits;
     elapsedMs += verdict.elapsedMs;
@@ -118,12 +119,20 @@ export async function simulate<W>(scenario: Scenario<W>, options: SimulateOption
 
 function planned(whole: readonly PlannedFault[], index: number, seed: number): PlannedFault {
   const fault = whole[index];
-  if (fault === undefined) throw new InvalidError(`seed ${seed} has ${whole.length} faults and no number ${index}: the scenario, or what may go wrong, has changed since`);
+  if (fault === undefined)
+    throw new InvalidError(
+      `seed ${seed} has ${whole.length} faults and no number ${index}: the scenario, or what may go wrong, has changed since`,
+    );
   return fault;
 }
 
 /** A replay is told as it is: its faults were reduced when it was found. */
 function asIs(verdict: Parameters<typeof shrink>[1], plan: readonly PlannedFault[], whole: readonly PlannedFault[]): Finding {
-  return { verdict, failure: verdict.failure as Finding['failure'], plan, kept: plan.map((fault) => whole.indexOf(fault)), of: whole.length };
+  return {
+    verdict,
+    failure: verdict.failure as Finding['failure'],
+    plan,
+    kept: plan.map((fault) => whole.indexOf(fault)),
+    of: whole.length,
+  };
 }
-

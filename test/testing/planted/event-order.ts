@@ -8,7 +8,8 @@ const place = ({ object, lister, status }: ReconcileContext<typeof Widget>): voi
   status({ zone: zone?.spec.region ?? 'unknown' });
 };
 
-export const broken = (): ControllerDefinition => defineController({ name: 'placing', for: Widget, reads: [Zone], reconcile: place }) as ControllerDefinition;
+export const broken = (): ControllerDefinition =>
+  defineController({ name: 'placing', for: Widget, reads: [Zone], reconcile: place }) as ControllerDefinition;
 export const correct = (): ControllerDefinition =>
   defineController({
     name: 'placing',
@@ -28,8 +29,13 @@ export const correct = (): ControllerDefinition =>
 export const scenario: Scenario = defineScenario<unknown>({
   name: 'place',
   types: [Zone],
-  objects: [[Zone, { name: 'z1', spec: { region: 'north' } }], [Widget, { name: 'a', spec: { zone: 'z1' } }], [Widget, { name: 'b', spec: { zone: 'z1' } }]],
+  objects: [
+    [Zone, { name: 'z1', spec: { region: 'north' } }],
+    [Widget, { name: 'a', spec: { zone: 'z1' } }],
+    [Widget, { name: 'b', spec: { zone: 'z1' } }],
+  ],
   async check(rig) {
-    for (const widget of await rig.repo(Widget).list()) if (widget.status?.zone !== 'north') throw new Error(`widget ${widget.metadata.name} is in ${widget.status?.zone ?? 'no zone'}`);
+    for (const widget of await rig.repo(Widget).list())
+      if (widget.status?.zone !== 'north') throw new Error(`widget ${widget.metadata.name} is in ${widget.status?.zone ?? 'no zone'}`);
   },
 });

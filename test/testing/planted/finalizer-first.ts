@@ -31,7 +31,10 @@ export const correct = (cloud: FakeCloud): ControllerDefinition => renting(cloud
 export const scenario: Scenario<FakeCloud> = defineScenario<FakeCloud>({
   name: 'rent and give back',
   world: () => new Cloud(),
-  objects: [[Widget, { name: 'a' }], [Widget, { name: 'b' }]],
+  objects: [
+    [Widget, { name: 'a' }],
+    [Widget, { name: 'b' }],
+  ],
   async steps(rig) {
     await rig.settle();
     await rig.repo(Widget).delete({ namespace: 'default', name: 'a' });

@@ -22,8 +22,13 @@ export const correct = (): ControllerDefinition => warming(true);
 
 export const scenario: Scenario = defineScenario<unknown>({
   name: 'warm up',
-  objects: [[Widget, { name: 'a' }], [Widget, { name: 'b', spec: { warmUp: '2m' } }]],
+  objects: [
+    [Widget, { name: 'a' }],
+    [Widget, { name: 'b', spec: { warmUp: '2m' } }],
+  ],
   async check(rig) {
-    for (const widget of await rig.repo(Widget).list()) if (widget.status?.phase !== 'ready') throw new Error(`widget ${widget.metadata.name} is ${widget.status?.phase ?? 'new'}, not ready`);
+    for (const widget of await rig.repo(Widget).list())
+      if (widget.status?.phase !== 'ready')
+        throw new Error(`widget ${widget.metadata.name} is ${widget.status?.phase ?? 'new'}, not ready`);
   },
 });

@@ -31,9 +31,13 @@ export const correct = (): ControllerDefinition => accepting(false);
 
 export const scenario: Scenario = defineScenario<unknown>({
   name: 'accept',
-  objects: [[Widget, { name: 'a' }], [Widget, { name: 'b' }]],
+  objects: [
+    [Widget, { name: 'a' }],
+    [Widget, { name: 'b' }],
+  ],
   async check(rig) {
-    for (const widget of await rig.repo(Widget).list()) if (widget.status?.phase !== 'done') throw new Error(`widget ${widget.metadata.name} is ${widget.status?.phase ?? 'new'}, not done`);
+    for (const widget of await rig.repo(Widget).list())
+      if (widget.status?.phase !== 'done') throw new Error(`widget ${widget.metadata.name} is ${widget.status?.phase ?? 'new'}, not done`);
     if ((await rig.repo(Part).list()).items.length !== 2) throw new Error('a part is missing');
   },
 });

@@ -3,10 +3,20 @@ import { defineResource } from '../../../src/schemas/index.js';
 
 export const Widget = defineResource({
   kind: 'Widget',
-  spec: { type: 'object', default: {}, properties: { size: { type: 'integer', default: 1 }, zone: { type: 'string' }, warmUp: { type: 'string', format: 'rune-duration' } } },
+  spec: {
+    type: 'object',
+    default: {},
+    properties: { size: { type: 'integer', default: 1 }, zone: { type: 'string' }, warmUp: { type: 'string', format: 'rune-duration' } },
+  },
   status: {
     type: 'object',
-    properties: { phase: { type: 'string' }, parts: { type: 'integer' }, since: { type: 'string' }, checkedAt: { type: 'string' }, zone: { type: 'string' } },
+    properties: {
+      phase: { type: 'string' },
+      parts: { type: 'integer' },
+      since: { type: 'string' },
+      checkedAt: { type: 'string' },
+      zone: { type: 'string' },
+    },
   },
   conditions: ['Ready'],
 });

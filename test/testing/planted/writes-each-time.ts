@@ -19,8 +19,12 @@ export const correct = (): ControllerDefinition => keeping(false);
 
 export const scenario: Scenario = defineScenario<unknown>({
   name: 'keep parts',
-  objects: [[Widget, { name: 'a' }], [Widget, { name: 'b', spec: { size: 2 } }]],
+  objects: [
+    [Widget, { name: 'a' }],
+    [Widget, { name: 'b', spec: { size: 2 } }],
+  ],
   async check(rig) {
-    for (const widget of await rig.repo(Widget).list()) if (widget.status?.parts !== 1) throw new Error(`widget ${widget.metadata.name} tells ${widget.status?.parts ?? 'no'} parts`);
+    for (const widget of await rig.repo(Widget).list())
+      if (widget.status?.parts !== 1) throw new Error(`widget ${widget.metadata.name} tells ${widget.status?.parts ?? 'no'} parts`);
   },
 });
