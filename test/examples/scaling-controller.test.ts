@@ -91,6 +91,7 @@ spec: { service: web, target: 4, mode: gradual, interval: 150ms }
       /document 2, metadata\.name: .*said twice/,
     ],
     ['what is not YAML', 'kind: [Service', /document 1: is not valid YAML/],
+    ['an alias that points nowhere', 'kind: Service\nmetadata: { name: a }\nspec: { image: *nope }', /document 1: is not valid YAML/],
     ['no name', 'kind: Service\nmetadata: {}\nspec: { image: x }', /document 1, metadata\.name: is required/],
     [
       'a hostile key',

@@ -57,4 +57,14 @@ describe('a fenced store', () => {
     await leader.close();
     await store.create('thing', 'default', 'a', {});
   });
+
+  it('refuses the verbs of the view and of the store inside its transactions', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await take(store, '1');
+    const leader = store.fenced(fence);
+    for (const around of [leader, store]) {
+      await expect(leader.transaction(() => around.create('thing', 'default', 'inner', {}))).rejects.toEqual(refused);
+    }
+    expect((await store.list('thing')).items).toEqual([]);
+  });
 });
