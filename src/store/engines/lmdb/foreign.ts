@@ -1,23 +1,19 @@
 /**
- * Hearing of other processes' commits: LMDB tells nobody. A change of the data file is a hint to look at once; a slow poll
- * catches what the hint missed (it is not given on every system). The log is the truth in either case.
+ * Hearing of other processes' commits: LMDB tells nobody, so the end of the log is looked at again and again. Watching the
+ * data file instead would cost every commit of our own several events, more than all else that a single write does.
  *
  * Invariant: only while somebody listens, and never a reason for the process to stay alive.
  */
-import { watch } from 'node:fs';
-import type { FSWatcher } from 'node:fs';
 import type { Timer } from '../../deps.js';
-import { dataPath } from './directory.js';
 import type { Session } from './session.js';
 
-const POLL_MS = 25;
+/** A look is a few microseconds; the contract is 50 ms from the commit to the watcher elsewhere. */
+const POLL_MS = 20;
 
 export class ForeignWatch {
   readonly #session: Session;
   readonly #undo = new Set<() => void>();
-  #watcher: FSWatcher | undefined;
   #timer: Timer | undefined;
-  #looking = false;
 
   constructor(session: Session) {
     this.#session = session;
@@ -27,27 +23,11 @@ export class ForeignWatch {
     this.#session.check();
     const undo = this.#session.listen((revision) => listener(revision));
     this.#undo.add(undo);
-    if (this.#undo.size === 1) this.#start();
+    if (this.#undo.size === 1) this.#poll();
     return () => {
       undo();
       if (this.#undo.delete(undo) && this.#undo.size === 0) this.stop();
     };
-  }
-
-  #start(): void {
-    this.#poll();
-    try {
-      this.#watcher = watch(dataPath(this.#session.directory), { persistent: false }, () => this.#hint());
-      this.#watcher.on('error', (error) => this.#unwatch(error));
-    } catch (error) {
-      this.#unwatch(error);
-    }
-  }
-
-  #unwatch(error: unknown): void {
-    this.#session.deps.logger.debug({ err: error }, 'the data file cannot be watched; polling for commits of other processes');
-    this.#watcher?.close();
-    this.#watcher = undefined;
   }
 
   #poll(): void {
@@ -59,16 +39,6 @@ export class ForeignWatch {
       },
       { unref: true },
     );
-  }
-
-  /** Our own commits change the file too, and look by themselves. */
-  #hint(): void {
-    if (this.#looking || this.#session.committing) return;
-    this.#looking = true;
-    this.#session.deps.scheduler.defer(() => {
-      this.#looking = false;
-      this.#look();
-    });
   }
 
   #look(): void {
@@ -84,8 +54,6 @@ export class ForeignWatch {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#watcher?.close();
-    this.#watcher = undefined;
     for (const undo of this.#undo) undo();
     this.#undo.clear();
   }
