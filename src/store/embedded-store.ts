@@ -12,6 +12,7 @@ import type { Deps } from './deps.js';
 import { KeyKeeper } from './encryption/key-keeper.js';
 import type { Secrets } from './encryption/secrets.js';
 import type { Engine, Key } from './engine.js';
+import { Form } from './form.js';
 import { addressOf, keyId, parseRevision } from './keys.js';
 import { ObjectCodec } from './object-codec.js';
 import type { CompiledOptions } from './options.js';
@@ -126,6 +127,7 @@ export class EmbeddedStore implements Store {
       deps,
       codec: this.#codec,
       strictNamespaces: options.strictNamespaces,
+      watched: () => this.#hub.size > 0 || this.#engine.capabilities.decoded,
       namespaceState: (name) => this.#namespaceState(name),
     });
     this.#queue = new CommitQueue(
@@ -368,8 +370,13 @@ export class EmbeddedStore implements Store {
   async #read(key: Key): Promise<KeyState> {
     const info = this.#registry.found(key.type);
     const entry = await this.#engine.get(key);
-    const object = entry === undefined ? undefined : await this.#reader.cached(info, entry);
-    return this.#states.settleRead(keyId(key), key, entry, object);
+    const form =
+      entry === undefined
+        ? undefined
+        : info.sensitivePaths.length === 0
+          ? this.#codec.form(info, entry)
+          : new Form(await this.#reader.cached(info, entry));
+    return this.#states.settleRead(keyId(key), key, entry, form);
   }
 
   async #foreign(from: number, until: number): Promise<{ batch: FeedBatch; versions: number[] }[]> {
@@ -393,7 +400,8 @@ export class EmbeddedStore implements Store {
   #namespaceState(name: string): 'active' | 'terminating' | undefined {
     const planned = this.#states.tentative(keyId({ type: 'namespace', namespace: '', name }));
     if (planned === undefined) return this.#namespaces.get(name);
-    return planned.object === undefined ? undefined : planned.object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating';
+    if (planned.form === undefined) return undefined;
+    return planned.form.glimpse.metadata.deletionTimestamp === undefined ? 'active' : 'terminating';
   }
 
   #listen(): void {

@@ -8,6 +8,7 @@
 import { CorruptError, cloneJson, equalJson, freezeJson } from '../schemas/index.js';
 import type { Codec } from './codecs/json.js';
 import type { Entry, Key } from './engine.js';
+import { Form } from './form.js';
 import { describeKey } from './keys.js';
 import type { TypeInfo } from './registry.js';
 import { stampRevision } from './write/rules.js';
@@ -57,10 +58,27 @@ export class ObjectCodec {
     this.#sealer = sealer;
   }
 
-  /** Encodes a planned object; `cached` is not frozen yet, since its revision is not known yet. */
-  encode(info: TypeInfo, identity: SealIdentity, object: Stored): { readonly value: Uint8Array; readonly cached: Stored } {
-    if (info.sensitivePaths.length === 0) return { value: this.#codec.encode(object), cached: object };
-    return this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
+  /**
+   * Encodes a planned object. `keep`: the object itself, secrets as Sealed, becomes the shared form; otherwise the caller
+   * keeps it, and the form is decoded from the bytes once somebody asks.
+   */
+  encode(
+    info: TypeInfo,
+    identity: SealIdentity,
+    object: Stored,
+    options: { readonly keep: boolean },
+  ): { readonly value: Uint8Array; readonly form: Form } {
+    if (info.sensitivePaths.length === 0) {
+      const value = this.#codec.encode(object);
+      return { value, form: new Form(options.keep ? object : () => this.#codec.decode(value) as Stored) };
+    }
+    const { value, cached } = this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
+    return { value, form: new Form(cached) };
+  }
+
+  /** The shared form of an entry, decoded once somebody asks. */
+  form(info: TypeInfo, entry: Entry): Form {
+    return new Form(() => (entry.decoded === undefined ? this.#decode(info, entry, false) : this.cached(info, entry)));
   }
 
   /** The shared, frozen form of an entry. */
@@ -108,7 +126,7 @@ export class ObjectCodec {
     const object = this.#decodeClear(entry, entry.value);
     // Refuses, unless reading what lies in the clear is allowed: sealing it would vouch for it.
     this.#sealer.cover(info.sensitivePaths, identityOf(entry), object);
-    return this.encode(info, identityOf(entry), object).value;
+    return this.encode(info, identityOf(entry), object, { keep: true }).value;
   }
 
   /** Whether what is stored holds no seals and needs none: then a decoded form that an engine kept can be shared. */

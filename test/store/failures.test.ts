@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StatusError, StoreFailedError, isAborted, isNotFound } from '../../src/schemas/index.js';
-import { deferred, memoryEngine, openStore, sleep } from '../../src/store/index.js';
+import { deferred, memoryEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
 import type { CommitRequest, CommitResult, EngineSource } from '../../src/store/index.js';
+import { keyId } from '../../src/store/keys.js';
 import { Feed } from '../../src/store/watch/feed.js';
 import { CommitQueue } from '../../src/store/write/commit-queue.js';
 import { States } from '../../src/store/write/states.js';
@@ -353,12 +354,13 @@ describe('waiting writes', () => {
   it('are refused with 429 when far too many wait, and those that wait get their turn', async () => {
     const gate = deferred();
     const key = { type: 'plain', namespace: 'prod', name: 'a' };
-    const absent = { key, origin: 'absent', object: undefined, version: 0, at: 0 } as const;
+    const absent = { id: keyId(key), key, origin: 'absent', form: undefined, version: 0, at: 0 } as const;
     const never = (): never => {
       throw new Error('nothing is committed here');
     };
     const queue = new CommitQueue(
       {
+        deps: systemDeps(),
         engine: never,
         feed: new Feed(0, { events: 1, bytes: 1 }),
         states: new States(),

@@ -8,17 +8,21 @@
  * - Changes of other processes enter the ring before our own later ones.
  * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
  */
-import { AbortedError, StoreClosedError, StoreFailedError, TooManyRequestsError, freezeJson, isStatusError } from '../../schemas/index.js';
-import type { CommitRequest, CommitResult } from '../engine.js';
+import { AbortedError, StoreClosedError, StoreFailedError, TooManyRequestsError, isStatusError } from '../../schemas/index.js';
+import type { CommitRequest, CommitResult, Key } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
+import { Form } from '../form.js';
 import type { FeedEvent } from '../watch/feed.js';
 import { queueLimits } from './operation.js';
 import type { Operation, QueueHost, QueueLimits } from './operation.js';
-import { feedEvent, preconditions } from './request.js';
-import { stampRevision } from './rules.js';
+import { CommittedEvent, preconditions } from './request.js';
+import type { Stored } from './rules.js';
 import { Planned } from './states.js';
 import type { KeyState, Origin, PlannedExpect } from './states.js';
+
+/** Operations planned in one turn of the event loop. */
+const SLICE = 32;
 
 interface Job {
   readonly operation: Operation<unknown>;
@@ -55,6 +59,8 @@ export class CommitQueue {
   #given = 0;
   #idle: (() => void)[] = [];
   #catchUp = false;
+  /** How long a commit takes lately, ms. */
+  #commitMs = 0;
 
   /** `prefix` sets this process' request ids apart from those of others. */
   constructor(host: QueueHost, options: { readonly prefix: string; readonly limits?: QueueLimits }) {
@@ -183,6 +189,9 @@ export class CommitQueue {
 
   async #planAll(): Promise<void> {
     this.#planning = true;
+    const { clock, scheduler } = this.#host.deps;
+    let began = clock.monotonic();
+    let planned = 0;
     try {
       for (;;) {
         const job = this.#toPlan.shift();
@@ -193,16 +202,9 @@ export class CommitQueue {
           break;
         }
         if (job.answered) continue;
-        const { keys } = job.operation;
         const states: KeyState[] = [];
         try {
-          for (const key of keys) {
-            const known = this.#host.states.known(keyId(key));
-            if (known !== undefined) states.push(known);
-            else if (job.operation.expectsNothing === true && !job.again)
-              states.push({ key, origin: 'absent', object: undefined, version: 0, at: 0 });
-            else states.push(await this.#host.read(key));
-          }
+          for (const key of job.operation.keys) states.push(this.#known(job, key) ?? (await this.#host.read(key)));
           if (this.#stopped !== undefined) throw this.#stopped;
           this.#plan(job, states);
         } catch (error) {
@@ -212,7 +214,16 @@ export class CommitQueue {
             () => this.#reject(job, error),
           );
         }
+        planned += 1;
         if (this.#pending.length >= this.#limits.batch && !this.#sending) void this.#send();
+        if (planned % SLICE === 0 && this.#toPlan.length > 0) {
+          // Planning on while a commit is under way pays as soon as both take as long; before that a larger commit does.
+          if (!this.#sending && clock.monotonic() - began > this.#commitMs) {
+            void this.#send();
+            began = clock.monotonic();
+          }
+          await scheduler.turn();
+        }
       }
     } finally {
       this.#planning = false;
@@ -220,11 +231,19 @@ export class CommitQueue {
     if (!this.#sending) void this.#send();
   }
 
+  /** The state of a key as far as it takes no read. */
+  #known(job: Job, key: Key): KeyState | undefined {
+    const id = keyId(key);
+    const known = this.#host.states.known(id);
+    if (known !== undefined || job.operation.expectsNothing !== true || job.again) return known;
+    return { id, key, origin: 'absent', form: undefined, version: 0, at: 0 };
+  }
+
   #plan(job: Job, states: readonly KeyState[]): void {
     // A state read earlier may have moved while a later key was read.
     for (let index = 0; index < states.length - 1; index += 1) {
       const state = states[index]!;
-      const known = this.#host.states.known(keyId(state.key));
+      const known = this.#host.states.known(state.id);
       if (known !== undefined && known.origin !== state.origin) {
         this.#toPlan.unshift(job);
         return;
@@ -312,12 +331,16 @@ export class CommitQueue {
         sent = batch;
         let results: readonly CommitResult[];
         try {
+          const began = this.#host.deps.clock.monotonic();
           results = await this.#host.engine().commit(requests);
+          this.#commitMs += (this.#host.deps.clock.monotonic() - began - this.#commitMs) / 8;
         } catch (error) {
           await this.#inDoubt(batch, error);
           continue;
         }
-        await this.#complete(batch, results);
+        // Not awaited needlessly: the next commit is on its way before the callers of this one go on.
+        const foreign = this.#complete(batch, results);
+        if (foreign !== undefined) await foreign;
       }
     } catch (error) {
       for (const { job } of sent)
@@ -368,23 +391,40 @@ export class CommitQueue {
     this.#again(sent.job);
   }
 
-  async #complete(batch: readonly Sent[], results: readonly CommitResult[]): Promise<void> {
-    const committed: Sent[] = [];
+  /** A promise only when revisions of others lie between ours: they come first. */
+  #complete(batch: readonly Sent[], results: readonly CommitResult[]): Promise<void> | undefined {
+    let expected = this.#host.feed.visible + 1;
+    for (const result of results) {
+      if (!result.ok) continue;
+      if (result.revision !== expected) return this.#completeBehind(batch, results);
+      expected += 1;
+    }
     for (let index = 0; index < batch.length; index += 1) {
       const result = results[index]!;
-      const sent = batch[index]!;
+      if (result.ok) this.#apply(batch[index]!, result.revision);
+    }
+    this.#tell(batch, results);
+    return undefined;
+  }
+
+  async #completeBehind(batch: readonly Sent[], results: readonly CommitResult[]): Promise<void> {
+    for (let index = 0; index < batch.length; index += 1) {
+      const result = results[index]!;
       if (!result.ok) continue;
       if (result.revision !== this.#host.feed.visible + 1) await this.#applyForeign(result.revision - 1);
-      this.#apply(sent, result.revision);
-      committed.push(sent);
+      this.#apply(batch[index]!, result.revision);
     }
-    for (const { job, planned, value } of committed) this.#resolve(job, value(planned.revision));
-    for (const { planned } of committed) planned.settle('committed');
-    this.#host.feed.announce();
+    this.#tell(batch, results);
+  }
+
+  #tell(batch: readonly Sent[], results: readonly CommitResult[]): void {
     for (let index = 0; index < batch.length; index += 1) {
-      const sent = batch[index]!;
-      if (!results[index]!.ok) this.#replan(sent);
+      const { job, planned, value } = batch[index]!;
+      if (results[index]!.ok) this.#resolve(job, value(planned.revision));
     }
+    for (let index = 0; index < batch.length; index += 1) if (results[index]!.ok) batch[index]!.planned.settle('committed');
+    this.#host.feed.announce();
+    for (let index = 0; index < batch.length; index += 1) if (!results[index]!.ok) this.#replan(batch[index]!);
     if (this.#host.engine().revision().current > this.#host.feed.visible) this.#catchUp = true;
   }
 
@@ -392,13 +432,9 @@ export class CommitQueue {
     const { planned } = sent;
     planned.revision = revision;
     const events: FeedEvent[] = [];
-    for (const { write, cached, previous } of planned.writes) {
-      // An engine that keeps decoded forms may have shown this one already, after a commit that was in doubt.
-      if (cached !== undefined && !Object.isFrozen(cached)) {
-        stampRevision(cached, revision);
-        freezeJson(cached);
-      }
-      events.push(feedEvent(write, cached, previous));
+    for (const write of planned.writes) {
+      write.form?.commit(revision);
+      events.push(new CommittedEvent(write));
     }
     this.#host.states.commit(planned);
     for (const event of events) this.#host.applied(event);
@@ -411,8 +447,10 @@ export class CommitQueue {
       const before = this.#host.feed.visible;
       for (const { batch, versions } of await this.#host.foreign(before, until)) {
         batch.events.forEach((event, index) => {
-          if (event.error === undefined) this.#host.states.foreign(keyId(event.key), event, batch.revision, versions[index]!);
-          else this.#host.states.forget(keyId(event.key));
+          const id = keyId(event.key);
+          const form = event.verb === 'delete' ? undefined : new Form(event.object as Stored);
+          if (event.error === undefined) this.#host.states.foreign(event.key, id, form, batch.revision, versions[index]!);
+          else this.#host.states.forget(id);
           this.#host.applied(event);
         });
         this.#host.feed.append(batch);

@@ -19,7 +19,7 @@ export function fencedOperation<R>(operation: Operation<R>, fence: Fence): Opera
     keys: [lease, ...operation.keys],
     ...(operation.conflicted === undefined ? {} : { conflicted: () => operation.conflicted!() }),
     plan: ([held, ...states]: readonly KeyState[]): Decision<R> => {
-      const spec = held?.object?.['spec'] as { fencingToken?: string } | undefined;
+      const spec = held?.form?.glimpse['spec'] as { fencingToken?: string } | undefined;
       if (spec?.fencingToken !== fence.token) {
         throw new ForbiddenError(
           `the write was refused: ${describeKey(lease)} was taken by another since (its fencing token is ${spec?.fencingToken ?? 'gone'}, not ${fence.token}). Stop what runs under it`,

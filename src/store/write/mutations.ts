@@ -20,6 +20,8 @@ export interface Mutation {
   readonly unopened?: true;
   /** It is for an object that is not there. */
   readonly creates?: true;
+  /** What it puts shares nothing with the previous object. */
+  readonly owns?: true;
 }
 
 type Input = Readonly<Record<string, unknown>>;
@@ -31,15 +33,16 @@ export function createMutation(input: Input): Mutation {
     if (previous !== undefined) throw alreadyExists(subject);
     return { type: 'put', next: createObject(subject, input) };
   };
-  return Object.assign(mutation, { creates: true as const });
+  return Object.assign(mutation, { creates: true as const, owns: true as const });
 }
 
 export function updateMutation(input: Input, options: UpdateOptions): Mutation {
-  return (subject, previous, revision) => {
+  const mutation = (subject: Subject, previous: Stored | undefined, revision: number | undefined): Effect => {
     if (previous === undefined) throw notFound(subject);
     checkPreconditions(subject.key, previous, revision, preconditionsIn(input));
     return putIfChanged(updateObject(subject, previous, input, options.subresource));
   };
+  return Object.assign(mutation, { owns: true as const });
 }
 
 export function patchMutation(patch: unknown, options: PatchOptions): Mutation {

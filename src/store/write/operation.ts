@@ -1,6 +1,7 @@
 /**
  * What the commit queue is given, and what it needs of the store around it.
  */
+import type { Deps } from '../deps.js';
 import type { Engine, Key } from '../engine.js';
 import type { Feed, FeedBatch, FeedEvent } from '../watch/feed.js';
 import type { KeyState, Origin, PlannedExpect, PlannedWrite, States } from './states.js';
@@ -43,6 +44,7 @@ export const queueLimits: QueueLimits = Object.freeze({
 
 /** What the queue needs of the store. */
 export interface QueueHost {
+  readonly deps: Deps;
   engine(): Engine;
   readonly feed: Feed;
   readonly states: States;

@@ -1,20 +1,36 @@
 /**
  * Between what is planned and what an engine and the feed see of it.
  */
-import type { Precondition, RevisionRef, Write } from '../engine.js';
+import type { Key, Precondition, RevisionRef, Verb } from '../engine.js';
+import type { Form } from '../form.js';
 import type { FeedEvent } from '../watch/feed.js';
-import type { Planned, PlannedExpect } from './states.js';
+import type { Planned, PlannedExpect, PlannedWrite } from './states.js';
 
-/** What the feed tells of a write that was committed. */
-export function feedEvent(write: Write, cached: object | undefined, previous: object | undefined): FeedEvent {
-  return {
-    verb: write.meta.verb,
-    key: write.key,
-    object: (cached ?? previous)!,
-    previous: write.meta.verb === 'update' ? previous : undefined,
-    source: write.meta.source,
-    bytes: (write.value?.length ?? 0) + 512,
-  };
+/** A write that was committed, as the feed tells it; its objects are decoded when a watcher comes to them. */
+export class CommittedEvent implements FeedEvent {
+  readonly verb: Verb;
+  readonly key: Key;
+  readonly source: string | undefined;
+  readonly bytes: number;
+  readonly #form: Form;
+  readonly #previous: Form | undefined;
+
+  constructor({ write, form, previous }: PlannedWrite) {
+    this.verb = write.meta.verb;
+    this.key = write.key;
+    this.source = write.meta.source;
+    this.bytes = (write.value?.length ?? 0) + 512;
+    this.#form = (form ?? previous)!;
+    this.#previous = this.verb === 'update' ? previous : undefined;
+  }
+
+  get object(): object {
+    return this.#form.object;
+  }
+
+  get previous(): object | undefined {
+    return this.#previous?.object;
+  }
 }
 
 /** What must hold at commit, as revisions or as places in the same batch; undefined: something it rests on has failed. */

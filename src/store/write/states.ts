@@ -5,18 +5,19 @@
  * request; committed states kept here are current as far as this process knows, and the engine checks them at commit.
  */
 import type { Entry, Key, Prefix, Write } from '../engine.js';
-import type { FeedEvent } from '../watch/feed.js';
-import type { Stored } from './rules.js';
+import type { Form } from '../form.js';
 
 /** Where a state comes from: a committed revision, nothing there, or a request that is not durable yet. */
 export type Origin = number | 'absent' | Planned;
 
 /** The newest state of a key. */
 export interface KeyState {
+  /** The key as one string, made once. */
+  readonly id: string;
   readonly key: Key;
   readonly origin: Origin;
-  /** Shared form; undefined: no such object. */
-  readonly object: Stored | undefined;
+  /** Undefined: no such object. */
+  readonly form: Form | undefined;
   /** The object's own version counter, 0 when absent. */
   readonly version: number;
   /** The revision that a committed state dates from; 0 while tentative or never there. */
@@ -27,9 +28,9 @@ export interface KeyState {
 export interface PlannedWrite {
   readonly id: string;
   readonly write: Write;
-  /** The shared form after the write; undefined for a removal. */
-  readonly cached: Stored | undefined;
-  readonly previous: Stored | undefined;
+  /** The object after the write; undefined for a removal. */
+  readonly form: Form | undefined;
+  readonly previous: Form | undefined;
   readonly version: number;
 }
 
@@ -70,16 +71,26 @@ export class Planned {
   }
 }
 
-/** How many recently written objects are kept decoded for the next write to them. */
+/** How many recently written objects are known without a read: at least half as many, at most this many. */
 const RECENT = 4096;
+
+/** What happened last under a prefix: of a namespace of a type, a type, or everything. */
+interface Mark {
+  /** The newest planned request, while it is not settled. */
+  planned: Planned | undefined;
+  /** The revision that last changed something; 0 when nothing did since the store was opened. */
+  changed: number;
+}
 
 export class States {
   readonly #tentative = new Map<string, KeyState>();
-  readonly #recent = new Map<string, KeyState>();
-  /** The newest planned request per prefix, while it is not settled. */
-  readonly #prefixes = new Map<string, Planned>();
-  /** The revision that last changed something per prefix. */
-  readonly #changed = new Map<string, number>();
+  /** Two generations: what was not written again while the younger one filled up is dropped with the older. */
+  #recent = new Map<string, KeyState>();
+  #older = new Map<string, KeyState>();
+  readonly #marks = new Map<string, Mark>();
+  /** Most writes are neighbours of the one before: their marks are found without a lookup. */
+  #lastKey: Pick<Key, 'type' | 'namespace'> = { type: '', namespace: '' };
+  #lastMarks: readonly Mark[] = [];
   #epoch = 0;
 
   /** Moves whenever something here does: who looked at one epoch need not look again before the next. */
@@ -87,7 +98,7 @@ export class States {
     return this.#epoch;
   }
 
-  /** Keys that open transactions have read: kept in `#recent` so that a change is never overlooked. */
+  /** Keys that open transactions have read: never dropped, so that a change is never overlooked. */
   readonly #pins = new Map<string, number>();
 
   pin(id: string): void {
@@ -102,7 +113,7 @@ export class States {
 
   /** What is known without reading: tentative first, then recent. */
   known(id: string): KeyState | undefined {
-    return this.#tentative.get(id) ?? this.#recent.get(id);
+    return this.#tentative.get(id) ?? this.#recent.get(id) ?? this.#older.get(id);
   }
 
   tentative(id: string): KeyState | undefined {
@@ -117,19 +128,25 @@ export class States {
   }
 
   /** What an engine read gave, unless something newer is known by now. */
-  settleRead(id: string, key: Key, entry: Entry | undefined, object: Stored | undefined): KeyState {
+  settleRead(id: string, key: Key, entry: Entry | undefined, form: Form | undefined): KeyState {
     const known = this.known(id);
     if (known !== undefined && (typeof known.origin === 'object' || known.at > (entry?.revision ?? 0))) return known;
-    return { key, origin: entry === undefined ? 'absent' : entry.revision, object, version: entry?.version ?? 0, at: entry?.revision ?? 0 };
+    return {
+      id,
+      key,
+      origin: entry === undefined ? 'absent' : entry.revision,
+      form,
+      version: entry?.version ?? 0,
+      at: entry?.revision ?? 0,
+    };
   }
 
   plan(planned: Planned): void {
     this.#epoch += 1;
-    for (const { id, write, cached, version } of planned.writes) {
-      const key = write.key;
-      this.#tentative.set(id, { key, origin: planned, object: cached, version: cached === undefined ? 0 : version, at: 0 });
-      this.#prefixes.set(key.type, planned);
-      this.#prefixes.set(spaceOf(id), planned);
+    for (const { id, write, form, version } of planned.writes) {
+      const { key } = write;
+      this.#tentative.set(id, { id, key, origin: planned, form, version: form === undefined ? 0 : version, at: 0 });
+      for (const mark of this.#marksOf(key)) mark.planned = planned;
     }
   }
 
@@ -139,70 +156,75 @@ export class States {
     for (const { id, write } of planned.writes) {
       if (this.#tentative.get(id)?.origin === planned) this.#tentative.delete(id);
       this.#recent.delete(id);
-      this.#forgetPrefixes(id, write.key.type, planned);
+      this.#older.delete(id);
+      for (const mark of this.#marksOf(write.key)) if (mark.planned === planned) mark.planned = undefined;
     }
   }
 
   /** Moves what a request planned to what is committed. */
   commit(planned: Planned): void {
     this.#epoch += 1;
-    for (const { id, write, cached, version } of planned.writes) {
+    for (const { id, write, form, version } of planned.writes) {
       if (this.#tentative.get(id)?.origin === planned) this.#tentative.delete(id);
-      this.#forgetPrefixes(id, write.key.type, planned);
-      this.#remember(id, write.key, cached, planned.revision, version);
+      for (const mark of this.#marksOf(write.key)) if (mark.planned === planned) mark.planned = undefined;
+      this.#remember(id, write.key, form, planned.revision, version);
     }
   }
 
-  /** Takes over what somebody else committed. */
-  foreign(id: string, event: FeedEvent, revision: number, version: number): void {
+  /** Takes over what somebody else committed; `form` undefined: removed. */
+  foreign(key: Key, id: string, form: Form | undefined, revision: number, version: number): void {
     this.#epoch += 1;
-    this.#remember(id, event.key, event.verb === 'delete' ? undefined : (event.object as Stored), revision, version);
+    this.#remember(id, key, form, revision, version);
   }
 
   forget(id: string): void {
     this.#epoch += 1;
     this.#recent.delete(id);
+    this.#older.delete(id);
   }
 
   clear(): void {
     this.#epoch += 1;
     this.#tentative.clear();
     this.#recent.clear();
-    this.#prefixes.clear();
+    this.#older.clear();
+    for (const mark of this.#marks.values()) mark.planned = undefined;
   }
 
   /** The revision or request that last changed something under a prefix; 0 when nothing did since the store was opened. */
   lastChange(prefixId: string): number | Planned {
-    return this.#prefixes.get(prefixId) ?? this.#changed.get(prefixId) ?? 0;
+    const mark = this.#marks.get(prefixId);
+    return mark?.planned ?? mark?.changed ?? 0;
   }
 
-  #remember(id: string, key: Key, object: Stored | undefined, at: number, version: number): void {
-    this.#changed.set(key.type, at);
-    this.#changed.set(spaceOf(id), at);
-    this.#recent.delete(id);
+  #remember(id: string, key: Key, form: Form | undefined, at: number, version: number): void {
+    for (const mark of this.#marksOf(key)) mark.changed = at;
     this.#recent.set(
       id,
-      object === undefined ? { key, origin: 'absent', object, version: 0, at } : { key, origin: at, object, version, at },
+      form === undefined ? { id, key, origin: 'absent', form, version: 0, at } : { id, key, origin: at, form, version, at },
     );
-    if (this.#recent.size > RECENT) {
-      for (const oldest of this.#recent.keys()) {
-        if (this.#pins.has(oldest)) continue;
-        this.#recent.delete(oldest);
-        break;
-      }
+    if (this.#recent.size < RECENT / 2 + this.#pins.size) return;
+    const dropped = this.#older;
+    this.#older = this.#recent;
+    this.#recent = new Map();
+    for (const pinned of this.#pins.keys()) {
+      const state = this.#older.get(pinned) ?? dropped.get(pinned);
+      if (state !== undefined) this.#recent.set(pinned, state);
     }
   }
 
-  #forgetPrefixes(id: string, type: string, planned: Planned): void {
-    if (this.#prefixes.get(type) === planned) this.#prefixes.delete(type);
-    const space = spaceOf(id);
-    if (this.#prefixes.get(space) === planned) this.#prefixes.delete(space);
+  /** The marks of all prefixes that a key is under. */
+  #marksOf(key: Key): readonly Mark[] {
+    if (key.type !== this.#lastKey.type || key.namespace !== this.#lastKey.namespace || this.#lastMarks.length === 0) {
+      this.#lastKey = key;
+      this.#lastMarks = ['', key.type, `${key.type}\0${key.namespace}`].map((prefix) => {
+        let mark = this.#marks.get(prefix);
+        if (mark === undefined) this.#marks.set(prefix, (mark = { planned: undefined, changed: 0 }));
+        return mark;
+      });
+    }
+    return this.#lastMarks;
   }
-}
-
-/** The (type, namespace) part of a key's id: the id of that prefix. */
-function spaceOf(id: string): string {
-  return id.slice(0, id.lastIndexOf('\0'));
 }
 
 export function isUnder(key: Key, prefix: Prefix): boolean {

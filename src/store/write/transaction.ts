@@ -8,6 +8,7 @@
  */
 import { ConflictError, ForbiddenError, TooLargeError, cloneJson } from '../../schemas/index.js';
 import type { Key, Prefix } from '../engine.js';
+import { Form } from '../form.js';
 import { keyId, prefixId } from '../keys.js';
 import type { TypeInfo } from '../registry.js';
 import type { Decision, Operation } from './operation.js';
@@ -129,12 +130,12 @@ export class TransactionRun {
     const last = states.lastChange(id);
     const tentative = states.tentativeUnder(prefix);
     this.#ranges.push({ prefix, id, since: typeof last === 'object' ? last : Math.max(since, last), last });
-    const found = new Map<string, Stored | undefined>();
-    for (const { key, object } of await this.#host.readRange(prefix, since)) found.set(keyId(key), object);
-    for (const state of tentative) found.set(keyId(state.key), state.object);
+    const found = new Map<string, Form | undefined>();
+    for (const { key, object } of await this.#host.readRange(prefix, since)) found.set(keyId(key), new Form(object));
+    for (const state of tentative) found.set(state.id, state.form);
     if (this.stale) throw new Restart();
     const items = new Map<string, Stored>();
-    for (const [each, object] of found) if (object !== undefined) items.set(each, this.#host.writer.plain(info, object)!);
+    for (const [each, form] of found) if (form !== undefined) items.set(each, this.#host.writer.plain(info, form)!);
     for (const [each, local] of this.#locals) {
       if (!local.dirty || !isUnder(local.state.key, prefix)) continue;
       if (local.object === undefined) items.delete(each);
@@ -154,9 +155,9 @@ export class TransactionRun {
         let bytes = 0;
         for (const local of options.discard ? [] : this.#locals.values()) {
           if (!local.dirty) continue;
-          const had = local.state.object !== undefined;
+          const had = local.state.form !== undefined;
           if (local.object === undefined && !had) continue;
-          if (local.object !== undefined && had && sameObject(local.object, this.#host.writer.plain(local.info, local.state.object)!))
+          if (local.object !== undefined && had && sameObject(local.object, this.#host.writer.plain(local.info, local.state.form)!))
             continue;
           const write = this.#host.writer.draft(local.info, local.state, local.object, this.#source);
           bytes += write.write.value?.length ?? 0;
@@ -192,7 +193,7 @@ export class TransactionRun {
     const again = this.#locals.get(id);
     if (again !== undefined) return again;
     this.#reads.set(id, state);
-    const fresh: Local = { info, state, object: this.#host.writer.plain(info, state.object), dirty: false };
+    const fresh: Local = { info, state, object: this.#host.writer.plain(info, state.form), dirty: false };
     this.#locals.set(id, fresh);
     return fresh;
   }

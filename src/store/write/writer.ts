@@ -7,7 +7,7 @@ import { cloneJson, fieldText, getPath, isDecryption } from '../../schemas/index
 import type { OwnerReference } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
 import type { IndexEntry, Key, Verb } from '../engine.js';
-import { keyId } from '../keys.js';
+import { Form } from '../form.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo } from '../registry.js';
 import type { Decision, Operation } from './operation.js';
@@ -20,6 +20,8 @@ export interface WriterHost {
   readonly deps: Deps;
   readonly codec: ObjectCodec;
   readonly strictNamespaces: boolean;
+  /** Whether what is written will be looked at: then it is kept decoded, instead of being decoded again. */
+  watched(): boolean;
   namespaceState(name: string): 'active' | 'terminating' | undefined;
 }
 
@@ -41,8 +43,8 @@ export class Writer {
   }
 
   /** Plain values of a state; the caller must not change them. */
-  plain(info: TypeInfo, object: Stored | undefined): Stored | undefined {
-    return object === undefined ? undefined : this.#host.codec.reveal(info, object);
+  plain(info: TypeInfo, form: Form | undefined): Stored | undefined {
+    return form === undefined ? undefined : this.#host.codec.reveal(info, form.glimpse);
   }
 
   /** Runs a mutation and checks what every write must keep. */
@@ -55,64 +57,65 @@ export class Writer {
 
   /** The write that takes a key from its state to `next` (undefined: removed). */
   draft(info: TypeInfo, state: KeyState, next: Stored | undefined, source: string | undefined): PlannedWrite {
-    const { key } = state;
-    const previous = state.object;
+    const { id, key, form: previous } = state;
     const time = this.#host.deps.clock.now();
     const version = state.version + 1;
     if (next === undefined) {
-      const before = previous!;
+      const before = previous!.glimpse;
       return {
-        id: keyId(key),
+        id,
         write: {
           key,
           value: undefined,
           meta: { verb: 'delete', uid: before.metadata.uid, generation: before.metadata.generation, time, source },
           removeIndex: indexEntries(info, before),
         },
-        cached: undefined,
+        form: undefined,
         previous,
         version,
       };
     }
     const { uid, generation } = next.metadata;
-    const { value, cached } = this.#host.codec.encode(info, { key, uid, version }, next);
+    const watched = this.#host.watched();
+    const { value, form } = this.#host.codec.encode(info, { key, uid, version }, next, { keep: watched });
     checkSize(info, key, value.length);
+    const decoded = watched ? form.glimpse : undefined;
     const verb: Verb = previous === undefined ? 'create' : 'update';
     const after = indexEntries(info, next);
     if (previous === undefined) {
       return {
-        id: keyId(key),
-        write: { key, value, meta: { verb, uid, generation, time, source }, addIndex: after, decoded: cached },
-        cached,
+        id,
+        write: { key, value, meta: { verb, uid, generation, time, source }, addIndex: after, decoded },
+        form,
         previous,
         version,
       };
     }
-    const before = indexEntries(info, previous);
+    const before = indexEntries(info, previous.glimpse);
     const added = missingFrom(after, before);
     const removed = missingFrom(before, after);
     return {
-      id: keyId(key),
+      id,
       write: {
         key,
         value,
         meta: { verb, uid, generation, time, source },
         ...(added.length === 0 ? {} : { addIndex: added }),
         ...(removed.length === 0 ? {} : { removeIndex: removed }),
-        decoded: cached,
+        decoded,
       },
-      cached,
+      form,
       previous,
       version,
     };
   }
 
   /** Plain values, or the seals themselves for a mutation that can do without when they cannot be opened. */
-  #previous(info: TypeInfo, object: Stored | undefined, mutation: Mutation): Stored | undefined {
+  #previous(info: TypeInfo, form: Form | undefined, mutation: Mutation): Stored | undefined {
     try {
-      return this.plain(info, object);
+      return this.plain(info, form);
     } catch (error) {
-      if (mutation.unopened === true && isDecryption(error)) return object;
+      if (mutation.unopened === true && isDecryption(error)) return form?.glimpse;
       throw error;
     }
   }
@@ -130,12 +133,12 @@ export class Writer {
       expectsNothing: mutation.creates === true && options.dryRun !== true,
       plan: ([state]): Decision<Stored> => {
         const revision = typeof state!.origin === 'number' ? state!.origin : undefined;
-        const previous = this.#previous(info, state!.object, mutation);
+        const previous = this.#previous(info, state!.form, mutation);
         const effect = this.effect(info, key, mutation, previous, revision);
         switch (effect.type) {
           case 'same':
             // Made when it is told: by then the state it rests on has its revision.
-            return { type: 'done', value: () => cloneJson(this.#previous(info, state!.object, mutation)!) };
+            return { type: 'done', value: () => cloneJson(this.#previous(info, state!.form, mutation)!) };
           case 'remove': {
             if (options.dryRun === true) return { type: 'done', value: () => cloneJson(previous!) };
             const write = this.draft(info, state!, undefined, options.source);
@@ -150,7 +153,13 @@ export class Writer {
                   withRevision(cloneJson(effect.next), typeof state!.origin === 'object' ? state!.origin.revision : (revision ?? 0)),
               };
             }
-            return { type: 'write', writes: [write], value: (committed) => withRevision(cloneJson(effect.next), committed) };
+            // The caller gets the object itself where nobody else has it.
+            const own = mutation.owns === true && write.write.decoded === undefined && info.sensitivePaths.length === 0;
+            return {
+              type: 'write',
+              writes: [write],
+              value: (revision) => withRevision(own ? effect.next : cloneJson(effect.next), revision),
+            };
           }
           default:
             throw new Error(`unknown effect ${String(effect satisfies never)}`);
