@@ -171,6 +171,31 @@ export interface Rewrite extends VersionPosition {
   readonly decoded?: unknown;
 }
 
+/**
+ * Reads that wait for nothing and copy nothing. `use` is given each entry where it lies: the entry and its bytes are valid
+ * until it returns, and meanwhile the engine may not be called. What `use` gives takes the entry's place.
+ */
+export interface InPlaceReads {
+  /** As `get`, of the present. */
+  get<T>(key: Key, use: (entry: Entry) => T): T | undefined;
+  /** As `range`. */
+  range<T>(prefix: Prefix, options: RangeOptions, use: (entry: Entry) => T): Promise<InPlaceRange<T>>;
+  /** What came after revision `from`, a slice of it: at most `limit` revisions, at least one unless there is none. Throws as `changes` does. */
+  changes<T>(from: number, limit: number, use: (entry: Entry) => T): readonly InPlaceBatch<T>[];
+}
+
+export interface InPlaceRange<T> {
+  readonly items: readonly T[];
+  /** The key to go on after; undefined at the end. */
+  readonly next: Key | undefined;
+}
+
+export interface InPlaceBatch<T> {
+  readonly revision: number;
+  /** In the order of the request's writes; `previous` undefined for a create. */
+  readonly changes: readonly { readonly entry: T; readonly previous: T | undefined }[];
+}
+
 export interface Engine {
   readonly name: string;
   readonly limits: { readonly operations: number; readonly bytes: number };
@@ -183,6 +208,8 @@ export interface Engine {
     readonly decoded: boolean;
   };
   readonly meta: EngineMeta;
+  /** Absent where a read takes a round trip: the other reads serve then. */
+  readonly inPlace?: InPlaceReads | undefined;
 
   /** The newest durable revision this engine knows of, and the compaction revision (reads below it throw `ExpiredError`). */
   revision(): { readonly current: number; readonly compacted: number };

@@ -88,7 +88,9 @@ export class ObjectCodec {
       if (shared.metadata.resourceVersion === undefined) stampRevision(shared, entry.revision);
       return this.#show(info, freezeJson(shared) as Stored);
     }
-    return freezeJson(this.#decode(info, entry, false)) as Stored;
+    const object = this.#decode(info, entry, false);
+    freezeFresh(object);
+    return object;
   }
 
   /** A kept form with the defaults of the type in force, which may be newer than the form. */
@@ -141,7 +143,10 @@ export class ObjectCodec {
     let object: Stored;
     if (this.#sealer.owns(value)) {
       const identity = identityOf(entry);
-      object = plain ? this.#sealer.openPlain(identity, value, this.#codec) : this.#sealer.open(paths, identity, value, this.#codec);
+      // What stays sealed keeps its bytes, and those of an entry read in place are gone in a moment.
+      object = plain
+        ? this.#sealer.openPlain(identity, value, this.#codec)
+        : this.#sealer.open(paths, identity, Buffer.from(value), this.#codec);
     } else {
       object = this.#decodeClear(entry, value);
       if (paths.length > 0) {
@@ -167,4 +172,17 @@ export class ObjectCodec {
 
 function identityOf(entry: Entry): SealIdentity {
   return { key: entry.key, uid: entry.meta.uid, version: entry.version };
+}
+
+/** `freezeJson` for what was decoded a moment ago: nothing in it is frozen, so nothing is asked. Seals are frozen when made. */
+function freezeFresh(value: object): void {
+  if (Array.isArray(value)) {
+    for (const item of value as unknown[]) if (typeof item === 'object' && item !== null) freezeFresh(item);
+  } else {
+    for (const key in value) {
+      const item = (value as Readonly<Record<string, unknown>>)[key];
+      if (typeof item === 'object' && item !== null) freezeFresh(item);
+    }
+  }
+  Object.freeze(value);
 }

@@ -22,7 +22,7 @@ export interface Executor {
   check(): void;
   /** What a caller hands in, with plain values in place of seals. */
   accept<T>(info: TypeInfo, input: T): T;
-  read(info: TypeInfo, key: Key, resourceVersion: string | undefined): Promise<Stored>;
+  read(info: TypeInfo, key: Key, resourceVersion: string | undefined): Stored | Promise<Stored>;
   readByUid(info: TypeInfo, uid: string): Promise<Stored>;
   list(info: TypeInfo, namespace: string | undefined, options: ListOptions<never>): Promise<ListResult<Stored>>;
   write(info: TypeInfo, key: Key, mutation: Mutation, options: WriteOptions): Promise<Stored>;

@@ -18,7 +18,7 @@ import {
 } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
-import type { Engine, Entry, IndexEntry, Key, Prefix } from '../engine.js';
+import type { Engine, Entry, IndexEntry, InPlaceReads, Key, Prefix, RangeOptions } from '../engine.js';
 import { describeKey, keyId, parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo, TypeRegistry } from '../registry.js';
@@ -82,16 +82,26 @@ export class Reader {
     this.#host = host;
   }
 
-  async get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Promise<Stored> {
+  /** An object for its reader alone; without waiting where nothing has to be waited for. */
+  get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Stored | Promise<Stored> {
+    const inPlace = resourceVersion === undefined ? this.#inPlace(info) : undefined;
+    if (inPlace === undefined) return this.#get(info, key, resourceVersion);
+    const object = inPlace.get(key, (entry) => this.#host.codec.plain(info, entry));
+    if (object === undefined) throw notFound(key);
+    return object;
+  }
+
+  async #get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Promise<Stored> {
     const at = resourceVersion === undefined ? undefined : this.#at(resourceVersion);
     const entry = await this.#host.engine().get(key, at === undefined ? undefined : { at });
-    if (entry !== undefined) await this.checkReplay(info, entry, at);
-    if (entry === undefined) {
-      throw new NotFoundError(`${describeKey(key)} does not exist${at === undefined ? '' : ` at revision ${at}`}`, {
-        details: detailsOf(key),
-      });
-    }
+    if (entry === undefined) throw notFound(key, at);
+    await this.checkReplay(info, entry, at);
     return this.#host.codec.plain(info, entry);
+  }
+
+  /** What reads a type in place. What may hold seals is not: they outlive the reading, and are held against older versions. */
+  #inPlace(info: TypeInfo): InPlaceReads | undefined {
+    return info.sensitivePaths.length === 0 ? this.#host.engine().inPlace : undefined;
   }
 
   async getByUid(info: TypeInfo, uid: string): Promise<Stored> {
@@ -143,21 +153,26 @@ export class Reader {
     let more = false;
     const { filter } = options as { filter?: (object: unknown) => boolean };
     const everything = selectors.labels === undefined && selectors.fields === undefined && filter === undefined;
-    const sealed = info.sensitivePaths.length > 0;
-    pages: for await (const entries of indexed === undefined
-      ? this.#range(prefix, revision, after, limit)
-      : this.#lookup(indexed, prefix)) {
-      for (const entry of entries) {
-        if (limit !== undefined && items.length + failed.length === limit) {
-          more = true;
-          break pages;
+    let keys: Key[] = [];
+    const open = (entry: Entry): Opened | Promise<Opened> => {
+      if (limit !== undefined) keys.push(entry.key);
+      return info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, at);
+    };
+    const size = limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
+    pages: for await (const opened of indexed === undefined
+      ? this.#range(prefix, revision, { after, size }, open)
+      : this.#lookup(indexed, prefix, open)) {
+      let place = 0;
+      for (const object of opened) {
+        if (limit !== undefined) {
+          more = items.length + failed.length === limit;
+          if (more) break pages;
+          last = keys[place++];
         }
-        last = entry.key;
-        // Awaited only where it has to be: a promise for each of 10,000 objects costs as much as decoding them.
-        if (sealed && !(await this.#isOpenable(info, entry, at, failed))) continue;
-        const object = this.#open(info, entry, failed);
-        if (object !== undefined && (everything || matchesAll(object, selectors, filter))) items.push(object);
+        if (object instanceof Failed) failed.push(object.item);
+        else if (everything || matchesAll(object, selectors, filter)) items.push(object);
       }
+      keys = [];
     }
     const sorted = options.sortBy === undefined ? items : sortItems(items, options.sortBy);
     const remaining = more && everything ? await this.#count(prefix, revision, last!) : undefined;
@@ -174,31 +189,32 @@ export class Reader {
   /** Everything under a prefix at one revision, as shared forms. */
   async shared(prefix: Prefix, revision: number): Promise<readonly { readonly key: Key; readonly object: Stored }[]> {
     const found: { key: Key; object: Stored }[] = [];
-    for await (const entries of this.#range(prefix, revision, undefined, undefined)) {
-      for (const entry of entries) {
-        const object = this.#shared(entry, revision);
-        found.push({ key: entry.key, object: object instanceof Promise ? await object : object });
-      }
-    }
+    for await (const page of this.#range(prefix, revision, { size: SLICE }, (entry) => this.#event(entry, revision)))
+      for (const { key, object } of page) found.push({ key, object: object as Stored });
     return found;
   }
 
   /** A page of shared forms for a watch that begins with what exists. */
-  async page(prefix: Prefix, revision: number, after: Key | undefined): Promise<{ events: FeedEvent[]; after: Key | undefined }> {
-    const page = await this.#host.engine().range(prefix, { after, limit: SLICE, at: revision });
-    const events: FeedEvent[] = [];
-    for (const entry of page.entries) {
-      const info = this.#host.registry.found(entry.key.type);
-      events.push({
-        verb: 'create',
-        key: entry.key,
-        object: info.sensitivePaths.length === 0 ? this.#host.codec.cached(info, entry) : await this.cached(info, entry, revision),
-        previous: undefined,
-        source: entry.meta.source,
-        bytes: entry.value?.length ?? 0,
-      });
-    }
-    return { events, after: page.more ? page.entries.at(-1)?.key : undefined };
+  async page(prefix: Prefix, revision: number, after: Key | undefined): Promise<{ events: readonly FeedEvent[]; after: Key | undefined }> {
+    const { items, next } = await this.#page(prefix, { after, limit: SLICE, at: revision }, (entry) => this.#event(entry, revision));
+    return { events: items, after: next };
+  }
+
+  /** An entry as a watch that begins is told it. */
+  #event(entry: Entry, revision: number): FeedEvent | Promise<FeedEvent> {
+    const { key } = entry;
+    const info = this.#host.registry.found(key.type);
+    const event = (object: Stored): FeedEvent => ({
+      verb: 'create',
+      key,
+      object,
+      previous: undefined,
+      source: entry.meta.source,
+      bytes: entry.value?.length ?? 0,
+    });
+    return info.sensitivePaths.length === 0
+      ? event(this.#host.codec.cached(info, entry))
+      : this.cached(info, entry, revision).then((object) => event(object));
   }
 
   async history(info: TypeInfo, key: Key, options: HistoryOptions): Promise<HistoricalVersion<Stored>[]> {
@@ -244,28 +260,43 @@ export class Reader {
   }
 
   /** Reads in slices at one revision, with a turn of the event loop between them. */
-  async *#range(prefix: Prefix, revision: number, after: Key | undefined, limit: number | undefined): AsyncGenerator<readonly Entry[]> {
+  async *#range<T extends object>(
+    prefix: Prefix,
+    revision: number,
+    { after, size }: { readonly after?: Key | undefined; readonly size: number },
+    use: (entry: Entry) => T | Promise<T>,
+  ): AsyncGenerator<readonly T[]> {
     let from = after;
-    let first = true;
-    const size = limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
     for (;;) {
-      if (!first) await this.#host.deps.scheduler.turn();
-      first = false;
-      const page = await this.#host.engine().range(prefix, { after: from, limit: size, at: revision });
-      yield page.entries;
-      from = page.entries.at(-1)?.key;
-      if (!page.more || from === undefined) return;
+      const { items, next } = await this.#page(prefix, { after: from, limit: size, at: revision }, use);
+      yield items;
+      if (next === undefined) return;
+      from = next;
+      await this.#host.deps.scheduler.turn();
     }
   }
 
-  async *#lookup(entry: IndexEntry, prefix: Prefix): AsyncGenerator<readonly Entry[]> {
+  /** A page as `use` makes it of the entries; promises are waited for where there are any. */
+  async #page<T extends object>(
+    prefix: Prefix,
+    options: RangeOptions,
+    use: (entry: Entry) => T | Promise<T>,
+  ): Promise<{ readonly items: readonly T[]; readonly next: Key | undefined }> {
+    const inPlace = prefix.type === undefined ? undefined : this.#inPlace(this.#host.registry.found(prefix.type));
+    // In place nothing is sealed, so nothing is waited for.
+    if (inPlace !== undefined) return inPlace.range(prefix, options, use as (entry: Entry) => T);
+    const { entries, more } = await this.#host.engine().range(prefix, options);
+    return { items: await eachSettled(entries, use), next: more ? entries.at(-1)?.key : undefined };
+  }
+
+  async *#lookup<T extends object>(entry: IndexEntry, prefix: Prefix, use: (entry: Entry) => T | Promise<T>): AsyncGenerator<readonly T[]> {
     const entries: Entry[] = [];
     for (const key of await this.#host.engine().lookup(entry)) {
       if (key.type !== prefix.type || (prefix.namespace !== undefined && key.namespace !== prefix.namespace)) continue;
       const found = await this.#host.engine().get(key);
       if (found !== undefined) entries.push(found);
     }
-    yield entries;
+    yield eachSettled(entries, use);
   }
 
   /** A declared field asked for by equality can be looked up instead of scanned for. */
@@ -331,33 +362,21 @@ export class Reader {
     return this.#host.codec.cached(info, isReplayed ? { ...entry, version: 0 } : entry);
   }
 
-  #shared(entry: Entry, revision: number): Stored | Promise<Stored> {
-    const info = this.#host.registry.found(entry.key.type);
-    return info.sensitivePaths.length === 0 ? this.#host.codec.cached(info, entry) : this.cached(info, entry, revision);
-  }
-
-  async #isOpenable(info: TypeInfo, entry: Entry, at: number | undefined, failed: FailedItem[]): Promise<boolean> {
+  async #openChecked(info: TypeInfo, entry: Entry, at: number | undefined): Promise<Opened> {
     try {
       await this.checkReplay(info, entry, at);
-      return true;
     } catch (error) {
-      this.#failed(entry, error, failed);
-      return false;
+      return failedItem(entry, error);
     }
+    return this.#open(info, entry);
   }
 
-  #open(info: TypeInfo, entry: Entry, failed: FailedItem[]): Stored | undefined {
+  #open(info: TypeInfo, entry: Entry): Opened {
     try {
       return this.#host.codec.plain(info, entry);
     } catch (error) {
-      this.#failed(entry, error, failed);
-      return undefined;
+      return failedItem(entry, error);
     }
-  }
-
-  #failed({ key }: Entry, error: unknown, failed: FailedItem[]): void {
-    if (!isDecryption(error) && !isCorrupt(error)) throw error;
-    failed.push({ namespace: key.namespace, name: key.name, error });
   }
 
   #at(resourceVersion: string): number {
@@ -367,6 +386,37 @@ export class Reader {
     if (revision > current) throw new BadRequestError(`revision ${revision} is in the future: the newest is ${current}`);
     return revision;
   }
+}
+
+/** An object of a list that could not be opened. */
+class Failed {
+  readonly item: FailedItem;
+  constructor(item: FailedItem) {
+    this.item = item;
+  }
+}
+
+type Opened = Stored | Failed;
+
+function failedItem({ key }: Entry, error: unknown): Failed {
+  if (!isDecryption(error) && !isCorrupt(error)) throw error;
+  return new Failed({ namespace: key.namespace, name: key.name, error });
+}
+
+function notFound(key: Key, at?: number): NotFoundError {
+  return new NotFoundError(`${describeKey(key)} does not exist${at === undefined ? '' : ` at revision ${at}`}`, {
+    details: detailsOf(key),
+  });
+}
+
+/** One after the other, so that what fails first is what is thrown. */
+async function eachSettled<T extends object>(entries: readonly Entry[], use: (entry: Entry) => T | Promise<T>): Promise<T[]> {
+  const found: T[] = [];
+  for (const entry of entries) {
+    const item = use(entry);
+    found.push(item instanceof Promise ? await item : item);
+  }
+  return found;
 }
 
 /** Filters and sorts what a transaction listed. */

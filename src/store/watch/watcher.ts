@@ -10,6 +10,7 @@ import type { FieldSelector, Selector } from '../../schemas/index.js';
 import { onAbort } from '../timing.js';
 import type { Watch, WatchBatch, WatchEvent } from '../types.js';
 import type { Feed, FeedBatch, FeedEvent, Lane, LaneBatch, LaneListener } from './feed.js';
+import { INITIAL, batchResult, eventResult, initialEvent, publicEvent, share, typeOf } from './public-events.js';
 
 type AnyEvent = WatchEvent<object>;
 type Batch = WatchBatch<object>;
@@ -45,8 +46,6 @@ const nothing: readonly AnyEvent[] = [];
 const REPLAY_SLICE = 256;
 /** How often an idle watcher with bookmarks hears where it stands, ms. */
 export const bookmarkIntervalMs = 60_000;
-/** The resume token of the initial list: starting over is the only way not to lose the rest of it. */
-export const INITIAL = 'initial';
 
 export class Watcher implements Watch<object>, LaneListener {
   readonly #source: WatchSource;
@@ -67,7 +66,8 @@ export class Watcher implements Watch<object>, LaneListener {
   #buffered: Batch | undefined;
   /** The revision of what is buffered; -1 for a slice of the initial list. */
   #bufferedRevision = -1;
-  #replayed: FeedBatch[] = [];
+  #replayed: readonly FeedBatch[] = [];
+  #replayedNext = 0;
   /** How far the last slice of the log was scanned: the cursor moves there once the slice is handed out. */
   #scanned = 0;
   #handedOut = 0;
@@ -108,7 +108,7 @@ export class Watcher implements Watch<object>, LaneListener {
 
   #progress(): number {
     if (this.#beginning) return 0;
-    const pending = this.#buffered === undefined ? this.#replayed[0]?.revision : this.#bufferedRevision;
+    const pending = this.#buffered === undefined ? this.#replayed[this.#replayedNext]?.revision : this.#bufferedRevision;
     if (pending !== undefined) return Math.max(this.#cursor, pending - 1);
     const { feed } = this.#source;
     if (this.#cursor >= feed.visible || !this.#synced()) return this.#cursor;
@@ -143,14 +143,20 @@ export class Watcher implements Watch<object>, LaneListener {
   }
 
   next(): Promise<IteratorResult<AnyEvent, undefined>> {
-    if (this.#next < this.#buffer.length) return Promise.resolve({ done: false, value: this.#take() });
+    if (this.#next < this.#buffer.length) return this.#takeResult();
     if (this.#pulling !== undefined)
       return this.#pulling.then(
         () => this.next(),
         () => this.next(),
       );
-    if (this.#end === undefined && this.#fillNow()) return Promise.resolve({ done: false, value: this.#take() });
+    if (this.#end === undefined && this.#fillNow()) return this.#takeResult();
     return this.#track(this.#filled((): AnyEvent => this.#take()));
+  }
+
+  #takeResult(): Promise<IteratorResult<AnyEvent, undefined>> {
+    const result = eventResult(this.#buffered!, this.#next);
+    this.#take();
+    return result;
   }
 
   #take(): AnyEvent {
@@ -169,8 +175,7 @@ export class Watcher implements Watch<object>, LaneListener {
             () => iterator.next(),
             () => iterator.next(),
           );
-        if (this.#buffered !== undefined || (this.#end === undefined && this.#fillNow()))
-          return Promise.resolve({ done: false, value: this.#takeBatch() });
+        if (this.#buffered !== undefined || (this.#end === undefined && this.#fillNow())) return batchResult(this.#takeBatch());
         return this.#track(this.#filled((): Batch => this.#takeBatch()));
       },
       return: async () => {
@@ -247,8 +252,8 @@ export class Watcher implements Watch<object>, LaneListener {
   /** Fills the buffer without waiting; false when there is nothing to hand out at this moment, or the log has to be read. */
   #fillNow(): boolean {
     if (this.#initial !== undefined) return false;
-    while (this.#replayed.length > 0) {
-      const batch = this.#replayed.shift()!;
+    while (this.#replayedNext < this.#replayed.length) {
+      const batch = this.#replayed[this.#replayedNext++]!;
       if (this.#present(batch, undefined)) return true;
       if (this.#end !== undefined) return false;
       this.#cursor = Math.max(this.#cursor, batch.revision);
@@ -300,7 +305,8 @@ export class Watcher implements Watch<object>, LaneListener {
       await this.#guard(async () => {
         const slice = await this.#source.replay(this.#cursor, this.#scope, REPLAY_SLICE);
         if (this.#end !== undefined) return;
-        this.#replayed = [...slice.batches];
+        this.#replayed = slice.batches;
+        this.#replayedNext = 0;
         this.#scanned = slice.scanned;
         if (this.#bookmarks && slice.scanned >= this.#source.feed.floor) this.#bookmarkDue = true;
       });
@@ -358,6 +364,11 @@ export class Watcher implements Watch<object>, LaneListener {
       return false;
     }
     const plain = scope.labels === undefined && scope.fields === undefined;
+    // What was replayed is of this scope alone; a lane is of all that share the type.
+    if (plain && lane === undefined) {
+      this.#show(share(batch), batch.revision);
+      return true;
+    }
     if (
       lane !== undefined &&
       plain &&
@@ -399,10 +410,6 @@ export function checkWindow(since: number, compacted: number, current: number): 
   });
 }
 
-function typeOf(event: FeedEvent): 'CREATED' | 'UPDATED' | 'DELETED' {
-  return event.verb === 'create' ? 'CREATED' : event.verb === 'update' ? 'UPDATED' : 'DELETED';
-}
-
 function matches(scope: WatchScope, object: object): boolean {
   const labels = (object as { metadata?: { labels?: Record<string, string> } }).metadata?.labels;
   return (scope.labels?.matches(labels) ?? true) && (scope.fields?.matches(object) ?? true);
@@ -414,54 +421,4 @@ function crossing(scope: WatchScope, event: FeedEvent): 'CREATED' | 'UPDATED' | 
   const before = event.verb === 'delete' ? matches(scope, event.object) : event.previous !== undefined && matches(scope, event.previous);
   if (now) return before ? 'UPDATED' : 'CREATED';
   return before ? 'DELETED' : undefined;
-}
-
-/** A batch as every watcher without a selector sees it. */
-function share(batch: FeedBatch): Batch {
-  const resume = String(batch.revision);
-  const last = batch.events.length - 1;
-  const before = last === 0 ? resume : String(batch.revision - 1);
-  const events = batch.events.map((event, index) => publicEvent(event, typeOf(event), resume, index === last ? resume : before));
-  return Object.freeze({ resourceVersion: resume, resume, events: Object.freeze(events) });
-}
-
-function publicEvent(event: FeedEvent, type: AnyEvent['type'], resourceVersion: string, resume: string): AnyEvent {
-  const { key, source } = event;
-  const base = {
-    resourceType: key.type,
-    namespace: key.namespace,
-    name: key.name,
-    resourceVersion,
-    resume,
-    ...(source === undefined ? {} : { source }),
-  };
-  switch (type) {
-    case 'CREATED':
-      return Object.freeze({ type, ...base, resource: event.object });
-    case 'UPDATED':
-      return Object.freeze({ type, ...base, resource: event.object, previous: event.previous ?? event.object });
-    case 'DELETED':
-      // Under a selector the last state that matched is the one before this change.
-      return Object.freeze({ type, ...base, resource: event.verb === 'delete' ? event.object : (event.previous ?? event.object) });
-    case 'BOOKMARK':
-      return Object.freeze({ type, resourceType: key.type, resourceVersion, resume });
-    default:
-      throw new Error(`unknown event type ${String(type satisfies never)}`);
-  }
-}
-
-function initialEvent(event: FeedEvent): AnyEvent {
-  const { key, source, object } = event;
-  const resourceVersion = (object as { metadata: { resourceVersion: string } }).metadata.resourceVersion;
-  return Object.freeze({
-    type: 'CREATED',
-    resourceType: key.type,
-    namespace: key.namespace,
-    name: key.name,
-    resourceVersion,
-    resume: INITIAL,
-    ...(source === undefined ? {} : { source }),
-    resource: object,
-    initial: true,
-  });
 }

@@ -1,6 +1,6 @@
 /** Cases about reads: order, prefixes, pages, the past, indexes, changes, versions. */
 import assert from 'node:assert/strict';
-import type { Engine, Key, Prefix } from '../../store/index.js';
+import type { Engine, Entry, InPlaceBatch, InPlaceRange, Key, Prefix } from '../../store/index.js';
 import { changeLines, decode, k, path, put, readChanges, rejects, request, show, write } from './engine-kit.js';
 import type { Case } from './engine-kit.js';
 
@@ -250,6 +250,60 @@ export const readCases: Record<string, Case> = {
     assert.equal((await engine.get(k('t/a/x'), { at: 1 }))?.decoded, decoded);
     assert.deepEqual((await engine.range({})).entries[0]?.decoded, { spec: 2 });
     assert.equal((await readChanges(engine, 1))[0]?.changes[0]?.previous?.decoded, decoded);
+  },
+
+  'reads in place what it reads otherwise': async (context) => {
+    const { engine } = context;
+    const { inPlace } = engine;
+    context.need(inPlace !== undefined, 'inPlace');
+    if (inPlace === undefined) return;
+    const copy = (entry: Entry): Entry => ({
+      key: entry.key,
+      value: entry.value && Buffer.from(entry.value),
+      meta: entry.meta,
+      revision: entry.revision,
+      created: entry.created,
+      version: entry.version,
+    });
+    const plain = (entry: Entry | undefined): string | undefined => entry && show([entry])[0];
+    for (let index = 0; index < 700; index++)
+      await put(engine, `t/a/o${index % 300}`, `v${index}`.repeat(1 + (index % 90)), { source: 'me' });
+    for (let index = 0; index < 40; index++) await put(engine, `t/a/o${index * 3}`, undefined);
+    const large = 'large'.repeat(40_000);
+    await put(engine, 't/b/large', large);
+    const names = ['o0', 'o1', 'o299', 'none'];
+    for (const name of names) assert.equal(plain(inPlace.get(k(`t/a/${name}`), copy)), plain(await engine.get(k(`t/a/${name}`))));
+    assert.equal(decode(inPlace.get(k('t/b/large'), copy)?.value), large);
+    const { current } = engine.revision();
+    for (const at of [undefined, current, 700, 350, 5]) {
+      const { entries } = await engine.range({ type: 't' }, { at });
+      for (const limit of [undefined, 1, 7, entries.length]) {
+        const seen: Entry[] = [];
+        let after: Key | undefined;
+        do {
+          const page: InPlaceRange<Entry> = await inPlace.range({ type: 't' }, { at, limit, after }, copy);
+          assert.ok(page.items.length <= (limit ?? Infinity));
+          seen.push(...page.items);
+          after = limit === 1 && seen.length === 3 ? undefined : page.next;
+          if (page.next !== undefined) assert.deepEqual(page.next, page.items.at(-1)?.key);
+        } while (after !== undefined);
+        assert.deepEqual(show(seen), show(limit === 1 ? entries.slice(0, 3) : entries));
+      }
+    }
+    const told: string[] = [];
+    for (let from = 0; from < current;) {
+      const slice: readonly InPlaceBatch<Entry>[] = inPlace.changes(from, 100, copy);
+      assert.ok(slice.length > 0 && slice.length <= 100);
+      for (const { revision, changes } of slice) {
+        assert.equal(revision, ++from, 'without gaps');
+        for (const { entry, previous } of changes) told.push(`${show([entry])[0]} ${entry.meta.verb} ${plain(previous) ?? '-'}`);
+      }
+    }
+    const expected = (await readChanges(engine, 0)).flatMap(({ changes }) =>
+      changes.map(({ entry, previous }) => `${show([entry])[0]} ${entry.meta.verb} ${plain(previous) ?? '-'}`),
+    );
+    assert.deepEqual(told, expected);
+    assert.deepEqual(inPlace.changes(current, 10, copy), []);
   },
 
   'reports what it holds': async ({ engine }) => {

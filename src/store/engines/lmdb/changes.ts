@@ -5,11 +5,12 @@
  * Everything above the compaction revision is there: what is missing is damage, never silence.
  */
 import { AbortedError } from '../../../schemas/index.js';
-import type { Change, ChangeBatch } from '../../engine.js';
+import type { ChangeBatch, Entry, InPlaceBatch } from '../../engine.js';
 import { checkLimit, expired, isRevision } from '../checks.js';
 import { revisionKey } from './keys.js';
 import { decodeLog } from './log.js';
-import { versionAt } from './reads.js';
+import { keep, versionAt } from './reads.js';
+import { RecordEntry } from './record.js';
 import type { Session } from './session.js';
 
 const SLICE_REVISIONS = 256;
@@ -25,10 +26,7 @@ export async function* readChanges(
   let last = from;
   while (left > 0) {
     throwIfAborted(signal);
-    const slice = session.read(({ current, compacted }) => {
-      if (!isRevision(last) || last < compacted) throw expired(last, current, compacted);
-      return readSlice(session, last, Math.min(current, last + Math.min(left, SLICE_REVISIONS)));
-    });
+    const slice = changesInPlace(session, last, left, keep);
     if (slice.length === 0) return;
     for (const batch of slice) {
       throwIfAborted(signal);
@@ -40,9 +38,22 @@ export async function* readChanges(
   }
 }
 
-function readSlice({ tables }: Session, from: number, upTo: number): ChangeBatch[] {
-  const slice: ChangeBatch[] = [];
+/** A slice of the log behind a revision, in one snapshot. */
+export function changesInPlace<T>(session: Session, from: number, limit: number, use: (entry: Entry) => T): LoggedBatch<T>[] {
+  return session.read(({ current, compacted }) => {
+    if (!isRevision(from) || from < compacted) throw expired(from, current, compacted);
+    return readSlice(session, from, Math.min(current, from + Math.min(limit, SLICE_REVISIONS)), use);
+  });
+}
+
+interface LoggedBatch<T> extends InPlaceBatch<T> {
+  readonly id: string;
+}
+
+function readSlice<T>({ tables }: Session, from: number, upTo: number, use: (entry: Entry) => T): LoggedBatch<T>[] {
+  const slice: LoggedBatch<T>[] = [];
   if (from >= upTo) return slice;
+  const shown = new RecordEntry();
   let bytes = 0;
   for (const { key, value } of tables.log.getRange({ start: revisionKey(from + 1) })) {
     for (const { revision, id, changes } of decodeLog(value, key, from)) {
@@ -50,10 +61,10 @@ function readSlice({ tables }: Session, from: number, upTo: number): ChangeBatch
       slice.push({
         revision,
         id,
-        changes: changes.map(({ object, previous }): Change => {
-          const entry = versionAt(tables, object, revision);
-          bytes += entry.value?.byteLength ?? 0;
-          return { entry, previous: previous === 0 ? undefined : versionAt(tables, object, previous) };
+        changes: changes.map(({ object, previous }) => {
+          const entry = versionAt(tables, shown, object, revision, use);
+          bytes += shown.value?.byteLength ?? 0;
+          return { entry, previous: previous === 0 ? undefined : versionAt(tables, shown, object, previous, use) };
         }),
       });
     }

@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises';
 import type { Deps } from '../../deps.js';
 import type { Engine, EngineSource, EngineStats } from '../../engine.js';
 import { checkLimit } from '../checks.js';
-import { readChanges } from './changes.js';
+import { changesInPlace, readChanges } from './changes.js';
 import { Committer } from './commit.js';
 import { compactLmdb } from './compaction.js';
 import { dataPath, prepareDirectory, unusable } from './directory.js';
@@ -81,6 +81,11 @@ function createEngine(session: Session): Engine {
     limits: LIMITS,
     capabilities: { history: 'perKey', shared: true, decoded: false },
     meta: createMeta(session),
+    inPlace: {
+      get: (key, use) => reader.getInPlace(key, use),
+      range: (prefix, options, use) => reader.rangeInPlace(prefix, options, use),
+      changes: (from, limit, use) => changesInPlace(session, from, limit, use),
+    },
     revision() {
       session.check();
       return { current: session.visible, compacted: session.compacted };

@@ -5,11 +5,21 @@
  * revision. An object at a past revision is the newest version at or below it, in `obj` or, when superseded since, in `hist`.
  */
 import { CorruptError } from '../../../schemas/index.js';
-import type { Entry, IndexEntry, Key, Prefix, RangeOptions, RangeResult, VersionPosition, VersionsOptions } from '../../engine.js';
+import type {
+  Entry,
+  IndexEntry,
+  InPlaceRange,
+  Key,
+  Prefix,
+  RangeOptions,
+  RangeResult,
+  VersionPosition,
+  VersionsOptions,
+} from '../../engine.js';
 import { checkLimit, checkReadable } from '../checks.js';
 import { behind, describeBytes, indexRange, objectKey, parseKey, prefixRange, readRevision, REVISION_SUFFIX, versionKey } from './keys.js';
 import type { KeyRange } from './keys.js';
-import { decodeRecord, isTombstone, looksSound, revisionOfRecord } from './record.js';
+import { decodeRecord, isTombstone, looksSound, RecordEntry, revisionOfRecord } from './record.js';
 import type { Session, Snapshot } from './session.js';
 import { first } from './tables.js';
 import type { Table, Tables } from './tables.js';
@@ -35,32 +45,50 @@ function recordAt({ obj, hist }: Tables, object: Buffer, at: number): Buffer | u
   return superseded === undefined || isTombstone(superseded.value) ? undefined : superseded.value;
 }
 
-/** The version that a revision wrote. @throws {CorruptError} when it is not there */
-export function versionAt({ obj, hist }: Tables, object: Buffer, revision: number): Entry {
-  const current = obj.getBinary(object);
-  if (current !== undefined && revisionOfRecord(current) === revision) return decodeRecord(object, current);
-  const superseded = hist.getBinary(versionKey(object, revision));
-  if (superseded !== undefined) return decodeRecord(object, superseded);
-  throw new CorruptError(`the version of ${describeBytes(object)} that revision ${revision} wrote is missing; restore from a backup`);
+/** The version that a revision wrote, shown in place by `entry`. @throws {CorruptError} when it is not there */
+export function versionAt<T>({ obj, hist }: Tables, entry: RecordEntry, object: Buffer, revision: number, use: (entry: Entry) => T): T {
+  let record: Buffer | undefined = obj.getBinaryFast(object);
+  if (record === undefined || revisionOfRecord(record) !== revision) record = hist.getBinaryFast(versionKey(object, revision));
+  if (record === undefined)
+    throw new CorruptError(`the version of ${describeBytes(object)} that revision ${revision} wrote is missing; restore from a backup`);
+  entry.show(object, 0, object.length, record, record.length, undefined);
+  return use(entry);
 }
 
 export class Reader {
   readonly #session: Session;
+  /** What is shown in place; one at a time. */
+  readonly #entry = new RecordEntry();
 
   constructor(session: Session) {
     this.#session = session;
   }
 
   get(key: Key, at?: number): Entry | undefined {
+    return at === undefined ? this.getInPlace(key, keep) : this.#getAt(key, objectKey(key), at);
+  }
+
+  getInPlace<T>(key: Key, use: (entry: Entry) => T): T | undefined {
+    const session = this.#session;
     const object = objectKey(key);
+    const record = session.glance(() => session.tables.obj.getBinaryFast(object));
+    if (record !== undefined) {
+      this.#entry.show(object, 0, object.length, record, record.length, key);
+      const { revision } = this.#entry;
+      if (revision <= session.visible || !session.committing) {
+        const used = use(this.#entry);
+        // Who hears of it may read, and what was in place is gone then.
+        session.noteForeign(revision);
+        return used;
+      }
+    } else if (!session.committing) return undefined;
+    // What is there or gone is a commit's that may be on disk already, but not yet with its writers.
+    const entry = this.#getAt(key, object, undefined);
+    return entry && use(entry);
+  }
+
+  #getAt(key: Key, object: Buffer, at: number | undefined): Entry | undefined {
     const { tables } = this.#session;
-    if (at === undefined && !this.#session.committing) {
-      const record = this.#session.glance(() => tables.obj.getBinary(object));
-      if (record === undefined) return undefined;
-      const entry = decodeRecord(object, record, key);
-      if (entry.revision > this.#session.visible) this.#session.noteForeign(entry.revision);
-      return entry;
-    }
     return this.#session.read((snapshot) => {
       if (at !== undefined) checkReadable(at, snapshot.current, snapshot.compacted);
       const record = recordAt(tables, object, at ?? snapshot.current);
@@ -69,66 +97,60 @@ export class Reader {
   }
 
   async range(prefix: Prefix, options: RangeOptions): Promise<RangeResult> {
+    const { items, revision, next } = await this.rangeInPlace(prefix, options, keep);
+    return { entries: items, revision, more: next !== undefined };
+  }
+
+  async rangeInPlace<T>(
+    prefix: Prefix,
+    options: RangeOptions,
+    use: (entry: Entry) => T,
+  ): Promise<InPlaceRange<T> & { readonly items: T[]; readonly revision: number }> {
     const limit = checkLimit(options.limit);
     const { start, end } = prefixRange(prefix);
     const after = options.after && objectKey(options.after);
     let from = after !== undefined && Buffer.compare(after, start) >= 0 ? behind(after) : start;
-    const entries: Entry[] = [];
+    const items: T[] = [];
     let at = options.at;
     for (;;) {
       const slice = this.#session.read((snapshot) => {
         if (at === undefined) at = snapshot.current;
         else checkReadable(at, snapshot.current, snapshot.compacted);
-        return this.#slice({ start: from, end }, limit - entries.length, at, snapshot);
+        return this.#slice({ start: from, end }, { items, limit, use }, at, snapshot);
       });
-      for (const entry of slice.entries) entries.push(entry);
-      if (slice.next === undefined) return { entries, revision: at as number, more: slice.more };
-      from = slice.next;
+      if (slice.end !== 'full') return { items, revision: at as number, next: slice.end === 'limit' ? parseKey(slice.last) : undefined };
+      from = behind(slice.last);
       await this.#session.deps.scheduler.turn();
     }
   }
 
-  /** What a range shows at a revision, up to a slice of it; `next` is where to go on. */
-  #slice(range: KeyRange, limit: number, at: number, { newest }: Snapshot): { entries: Entry[]; more: boolean; next?: Buffer } {
-    const { tables } = this.#session;
+  /** What a range shows at a revision, up to a slice of it. */
+  #slice<T>(range: KeyRange, into: Into<T>, at: number, { newest }: Snapshot): SliceEnd {
+    const slice = new Slice(into, this.#entry);
     // Nothing was written since: what is there now is what was there then.
-    const untouched = at === newest;
-    const gone = untouched ? undefined : new Superseded(tables.hist, range, at);
-    try {
-      return this.#merge(range, limit, at, gone);
-    } finally {
-      gone?.close();
+    if (at === newest) this.#session.tables.scan(range, (keys, start, end, record, length) => slice.take(keys, start, end, record, length));
+    else {
+      const gone = new Superseded(this.#session.tables.hist, range, at);
+      try {
+        this.#merge(range, slice, at, gone);
+      } finally {
+        gone.close();
+      }
     }
+    return slice.end;
   }
 
-  #merge(range: KeyRange, limit: number, at: number, gone: Superseded | undefined): { entries: Entry[]; more: boolean; next?: Buffer } {
-    const entries: Entry[] = [];
-    let bytes = 0;
-    const take = (object: Buffer, record: Buffer): boolean => {
-      if (entries.length >= limit) return false;
-      entries.push(decodeRecord(object, record));
-      bytes += record.length;
-      return true;
-    };
-    const full = (): boolean => entries.length < limit && (entries.length >= SLICE_ENTRIES || bytes >= SLICE_BYTES);
+  #merge(range: KeyRange, slice: Slice<unknown>, at: number, gone: Superseded): void {
+    const take = (object: Buffer, record: Buffer): boolean => slice.take(object, 0, object.length, record, record.length);
     for (const { key, value } of this.#session.tables.obj.getRange(range)) {
       // Objects that are deleted now and were there then lie between those that are there.
-      for (let older = gone?.next(key); older !== undefined; older = gone?.next(key)) {
-        if (!take(older.object, older.record)) return { entries, more: true };
-        if (full()) return { entries, more: false, next: behind(older.object) };
-      }
-      const newer = gone !== undefined && looksSound(value) && revisionOfRecord(value) > at;
-      const older = gone?.at(key, newer);
+      for (let older = gone.next(key); older !== undefined; older = gone.next(key)) if (!take(older.object, older.record)) return;
+      const newer = looksSound(value) && revisionOfRecord(value) > at;
+      const older = gone.at(key, newer);
       const record = newer ? older : value;
-      if (record === undefined) continue;
-      if (!take(key, record)) return { entries, more: true };
-      if (full()) return { entries, more: false, next: behind(key) };
+      if (record !== undefined && !take(key, record)) return;
     }
-    for (let older = gone?.next(undefined); older !== undefined; older = gone?.next(undefined)) {
-      if (!take(older.object, older.record)) return { entries, more: true };
-      if (full()) return { entries, more: false, next: behind(older.object) };
-    }
-    return { entries, more: false };
+    for (let older = gone.next(undefined); older !== undefined; older = gone.next(undefined)) if (!take(older.object, older.record)) return;
   }
 
   lookup(entry: IndexEntry, after: Key | undefined, limit: number): Key[] {
@@ -204,6 +226,59 @@ export class Reader {
     } finally {
       superseded.return?.();
     }
+  }
+}
+
+/** An entry that outlives what it was read from. */
+export function keep({ key, value, meta, revision, created, version }: Entry): Entry {
+  return { key, value: value && Buffer.from(value), meta, revision, created, version };
+}
+
+/** Where the items of a range go, how many they may be, and what makes them. */
+interface Into<T> {
+  readonly items: T[];
+  readonly limit: number;
+  readonly use: (entry: Entry) => T;
+}
+
+/** Why a slice ended: there is no more, or (behind which key) there is but the slice is full or the limit reached. */
+type SliceEnd = { readonly end: 'done' } | { readonly end: 'full' | 'limit'; readonly last: Buffer };
+
+/** One slice of a range being read: as much as others can wait for. */
+class Slice<T> {
+  readonly #into: Into<T>;
+  readonly #entry: RecordEntry;
+  readonly #most: number;
+  #bytes = 0;
+  #last: Buffer | undefined;
+  #end: SliceEnd = { end: 'done' };
+
+  constructor(into: Into<T>, entry: RecordEntry) {
+    this.#into = into;
+    this.#entry = entry;
+    this.#most = into.items.length + SLICE_ENTRIES;
+  }
+
+  get end(): SliceEnd {
+    return this.#end;
+  }
+
+  /** Takes what is next in the range; true when there is room for more, or it has to be seen whether there is more. */
+  take(keys: Buffer, start: number, end: number, record: Buffer, length: number): boolean {
+    const { items, limit, use } = this.#into;
+    if (this.#last !== undefined) {
+      this.#end = { end: 'limit', last: this.#last };
+      return false;
+    }
+    this.#entry.show(keys, start, end, record, length, undefined);
+    items.push(use(this.#entry));
+    this.#bytes += length;
+    if (items.length >= limit) this.#last = Buffer.from(keys.subarray(start, end));
+    else if (items.length >= this.#most || this.#bytes >= SLICE_BYTES) {
+      this.#end = { end: 'full', last: Buffer.from(keys.subarray(start, end)) };
+      return false;
+    }
+    return true;
   }
 }
 

@@ -10,6 +10,7 @@
 import { crc32 } from 'node:zlib';
 import { BadRequestError, CorruptError } from '../../../schemas/index.js';
 import type { Entry, Key, Verb, VersionInfo, Write, WriteMeta } from '../../engine.js';
+import { crcOf } from './crc.js';
 import { describeBytes, parseKey, readRevision, readUint32, writeRevision } from './keys.js';
 
 const FORMAT = 1;
@@ -19,6 +20,7 @@ const TOMBSTONE = 4;
 const SOURCE = 8;
 const LONGEST_UID = 255;
 const LONGEST_SOURCE = 1024;
+const NOTHING = Buffer.alloc(0);
 
 /** An upper bound for the bytes of a record. */
 export function recordBound(write: Write): number {
@@ -114,19 +116,49 @@ export function looksSound(bytes: Uint8Array): boolean {
  * @throws {CorruptError} naming the key
  */
 export function decodeRecord(object: Buffer, record: Buffer, known?: Key): Entry {
-  const header = looksSound(record) ? headerLength(record) : 0;
-  const value = record.subarray(header);
-  if (header === 0 || checksum(object, record, header, value) !== readUint32(record, 4)) {
-    throw new CorruptError(
-      `the record of ${describeBytes(object)} is damaged: its checksum does not fit; restore it from a backup, or write the object anew`,
-    );
+  const entry = new RecordEntry();
+  entry.show(object, 0, object.length, record, record.length, known);
+  const { key, value, meta, revision, created, version } = entry;
+  return { key, value, meta, revision, created, version };
+}
+
+/**
+ * A record as an entry that reads its parts only when asked for them: for looking at many, one behind the other. Key and
+ * record may lie anywhere in larger buffers, and are not copied.
+ */
+export class RecordEntry implements Entry {
+  #object: Buffer = NOTHING;
+  #start = 0;
+  #end = 0;
+  #known: Key | undefined;
+  #record: Buffer = NOTHING;
+  value: Buffer | undefined;
+
+  /** Takes up a record, checked. @throws {CorruptError} naming the key */
+  show(object: Buffer, start: number, end: number, record: Buffer, length: number, known: Key | undefined): void {
+    const header = length >= FIXED_HEADER && record[0] === FORMAT ? headerLength(record) : 0;
+    const value = record.subarray(header, length);
+    if (header === 0 || header > length || checksum(object, start, end, record, header, value) !== readUint32(record, 4)) {
+      throw new CorruptError(
+        `the record of ${describeBytes(object.subarray(start, end))} is damaged: its checksum does not fit; restore it from a backup, or write the object anew`,
+      );
+    }
+    this.#object = object;
+    this.#start = start;
+    this.#end = end;
+    this.#known = known;
+    this.#record = record;
+    this.value = isTombstone(record) ? undefined : value;
   }
-  const flags = record[1] as number;
-  const source = FIXED_HEADER + (record[44] as number);
-  return {
-    key: known ?? parseKey(object),
-    value: (flags & TOMBSTONE) === 0 ? value : undefined,
-    meta: {
+
+  get key(): Key {
+    return (this.#known ??= parseKey(this.#object, this.#start, this.#end));
+  }
+  get meta(): WriteMeta {
+    const record = this.#record;
+    const flags = record[1] as number;
+    const source = FIXED_HEADER + (record[44] as number);
+    return {
       verb: VERBS[flags & 3] as Verb,
       uid: record.toString('utf8', FIXED_HEADER, source),
       generation: readRevision(record, 28),
@@ -135,22 +167,28 @@ export function decodeRecord(object: Buffer, record: Buffer, known?: Key): Entry
         (flags & SOURCE) === 0
           ? undefined
           : record.toString('utf8', source, source + (((record[45] as number) << 8) | (record[46] as number))),
-    },
-    revision: revisionOfRecord(record),
-    created: createdOfRecord(record),
-    version: versionOfRecord(record),
-  };
+    };
+  }
+  get revision(): number {
+    return revisionOfRecord(this.#record);
+  }
+  get created(): number {
+    return createdOfRecord(this.#record);
+  }
+  get version(): number {
+    return versionOfRecord(this.#record);
+  }
 }
 
-function checksum(object: Uint8Array, record: Buffer, header: number, value: Buffer): number {
-  const start = crc32(object, readUint32(record, 0));
-  return crc32(record.subarray(8, header), value.length === 0 ? start : crc32(value, start));
+function checksum(object: Uint8Array, start: number, end: number, record: Buffer, header: number, value: Uint8Array): number {
+  const key = crcOf(object, start, end, readUint32(record, 0));
+  return crcOf(record, 8, header, value.length === 0 ? key : crc32(value, key));
 }
 
 /** A record with another value in the place of its own: the rest of the header stays. */
 export function withValue(object: Uint8Array, record: Buffer, value: Uint8Array): Buffer {
   const header = headerLength(record);
   const copy = Buffer.concat([record.subarray(0, header), value]);
-  copy.writeUInt32BE(checksum(object, copy, header, copy.subarray(header)), 4);
+  copy.writeUInt32BE(checksum(object, 0, object.length, copy, header, copy.subarray(header)), 4);
   return copy;
 }

@@ -12,7 +12,7 @@
  * structures, versions and encryption are never used.
  */
 import { open } from 'lmdb';
-import type { Database, RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
+import type { Database, DatabaseOptions, RangeOptions, RootDatabase, RootDatabaseOptionsWithPath } from 'lmdb';
 
 const PAGE_SIZE = 8192;
 /** Address space, not memory: growing the map while it is in use is what this saves. */
@@ -27,6 +27,8 @@ export interface Tables {
   readonly log: Table;
   readonly idx: Table;
   readonly meta: Table;
+  /** `obj` again, for walking it without copies. */
+  readonly scan: Scan;
 }
 
 /** Opens the environment; the tables are created where they are missing. */
@@ -47,7 +49,54 @@ export function openTables(path: string, mapSize: number = MAP_SIZE): Tables {
   };
   const root = open<Buffer, Buffer>(options);
   const table = (name: string): Table => root.openDB<Buffer, Buffer>(name, { encoding: 'binary', keyEncoding: 'binary' });
-  return { root, obj: table('obj'), hist: table('hist'), log: table('log'), idx: table('idx'), meta: table('meta') };
+  return {
+    root,
+    obj: table('obj'),
+    hist: table('hist'),
+    log: table('log'),
+    idx: table('idx'),
+    meta: table('meta'),
+    scan: openScan(root, 'obj'),
+  };
+}
+
+/** Is shown a key and a record where lmdb-js has them: both are overwritten by whatever is read next. True goes on. */
+export type ScanVisit = (keys: Buffer, start: number, end: number, record: Buffer, length: number) => boolean;
+
+/** Walks a range of a table, in order, until the visitor says false. Not to be used again by the visitor. */
+export type Scan = (range: { readonly start: Buffer; readonly end: Buffer }, visit: ScanVisit) => void;
+
+/** lmdb-js copies keys and values of binary tables; a codec that gives nothing of its own sees them before that. */
+function openScan(root: RootDatabase<Buffer, Buffer>, name: string): Scan {
+  let keys: Buffer = Buffer.alloc(0);
+  let start = 0;
+  let end = 0;
+  let visit: ScanVisit = () => false;
+  // `encoder` and `keyEncoder` are missing in lmdb-js's typings.
+  const options: DatabaseOptions & { encoder: object; keyEncoder: object } = {
+    encoder: {
+      encode: () => {
+        throw new Error('a scan writes nothing');
+      },
+      decode: (record: Buffer, length?: number) => visit(keys, start, end, record, length ?? record.length),
+    },
+    keyEncoder: {
+      writeKey(key: Buffer, target: Buffer, at: number) {
+        target.set(key, at);
+        return at + key.length;
+      },
+      readKey(target: Buffer, from: number, to: number) {
+        keys = target;
+        start = from;
+        end = to;
+      },
+    },
+  };
+  const table = root.openDB<boolean, Buffer>(name, options);
+  return (range, visitor) => {
+    visit = visitor;
+    for (const { value } of table.getRange({ ...range })) if (!value) return;
+  };
 }
 
 /** The first entry of a range, read inside the present turn. */

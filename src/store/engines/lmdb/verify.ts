@@ -7,12 +7,13 @@ import type { Key } from '../../engine.js';
 import { describeBytes, parseKey, readRevision, REVISION_SUFFIX } from './keys.js';
 import { decodeLog } from './log.js';
 import { versionAt } from './reads.js';
-import { decodeRecord } from './record.js';
+import { decodeRecord, RecordEntry } from './record.js';
 import type { Session, Snapshot } from './session.js';
 import type { Table } from './tables.js';
 
 const SLICE = 256;
 const MOST_PROBLEMS = 100;
+const nothing = (): void => undefined;
 
 export interface VerifyReport {
   readonly ok: boolean;
@@ -27,6 +28,7 @@ export async function verifyLmdb(session: Session): Promise<VerifyReport> {
   /** Versions inside the window, as the tables have them and as the log tells them. */
   let there = 0;
   let told = 0;
+  const entry = new RecordEntry();
   const begin = session.read((snapshot) => snapshot);
 
   const guard = (check: () => void): void => {
@@ -64,8 +66,8 @@ export async function verifyLmdb(session: Session): Promise<VerifyReport> {
       if (revision <= compacted) continue;
       for (const { object, previous } of changes) {
         if (revision > begin.compacted) told++;
-        guard(() => void versionAt(session.tables, object, revision));
-        if (previous > 0) guard(() => void versionAt(session.tables, object, previous));
+        guard(() => versionAt(session.tables, entry, object, revision, nothing));
+        if (previous > 0) guard(() => versionAt(session.tables, entry, object, previous, nothing));
       }
     }
   });

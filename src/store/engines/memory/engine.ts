@@ -6,7 +6,7 @@
  */
 import { AbortedError, StoreClosedError, StoreError, StoreFailedError } from '../../../schemas/index.js';
 import type { Deps } from '../../deps.js';
-import type { ChangeBatch, CommitRequest, CommitResult, Engine, EngineMeta } from '../../engine.js';
+import type { ChangeBatch, CommitRequest, CommitResult, Engine, EngineMeta, InPlaceReads } from '../../engine.js';
 import { checkBatch, checkLimit, checkReadable, expired, indexText, keyText } from '../checks.js';
 import { compactMemory } from './compaction.js';
 import type { MemoryState } from './state.js';
@@ -123,26 +123,47 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
     }
   }
 
+  const present = (at: number | undefined): number => {
+    check();
+    if (at !== undefined) checkReadable(at, state.revision, state.compacted);
+    return at ?? state.revision;
+  };
+
+  const inPlace: InPlaceReads = {
+    get(key, use) {
+      const entry = state.get(key, present(undefined));
+      return entry && use(entry);
+    },
+    async range(prefix, options, use) {
+      const { entries, more } = state.range(prefix, options.after, checkLimit(options.limit), present(options.at));
+      return { items: entries.map(use), next: more ? entries.at(-1)?.key : undefined };
+    },
+    changes(from, limit, use) {
+      check();
+      if (from < state.compacted) throw expired(from, state.revision, state.compacted);
+      const begin = from + 1 - state.logStart;
+      return state.log.slice(begin, begin + Math.min(limit, BATCHES_A_TURN)).map(({ batch }) => ({
+        revision: batch.revision,
+        changes: batch.changes.map(({ entry, previous }) => ({ entry: use(entry), previous: previous && use(previous) })),
+      }));
+    },
+  };
+
   const engine: Engine = {
     name: 'memory',
     limits: LIMITS,
     capabilities: { history: 'perKey', shared: false, decoded: host.decoded },
     meta,
+    inPlace,
     revision() {
       check();
       return { current: state.revision, compacted: state.compacted };
     },
     async get(key, options) {
-      check();
-      const at = options?.at ?? state.revision;
-      checkReadable(at, state.revision, state.compacted);
-      return state.get(key, at);
+      return state.get(key, present(options?.at));
     },
     async range(prefix, options = {}) {
-      check();
-      const at = options.at ?? state.revision;
-      checkReadable(at, state.revision, state.compacted);
-      return state.range(prefix, options.after, checkLimit(options.limit), at);
+      return state.range(prefix, options.after, checkLimit(options.limit), present(options.at));
     },
     async lookup(entry, options) {
       check();
