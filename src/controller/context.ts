@@ -119,7 +119,7 @@ class RunContext implements ReconcileContext {
     const key = formatKey({ namespace, name });
     const cached = this.#host.cache(definition.type)?.get(key);
     if (cached !== undefined) this.#refuseOther(definition, key, cached);
-    (this.#run.ensured ??= new Set()).add(`${definition.type}/${key}`);
+    this.#run.collectEnsured(`${definition.type}/${key}`);
     const target = this.repo(definition);
     try {
       return (await target.ensure(child as InputOf<T>)).resource;
@@ -150,7 +150,7 @@ class RunContext implements ReconcileContext {
       const event = { type, reason, note };
       // What a transaction may still undo is told when it is done.
       if (this.#transaction === undefined) this.#host.record(this.#run, event);
-      else (this.#run.events ??= []).push(event);
+      else this.#run.collectEvent(event);
     };
   }
 }

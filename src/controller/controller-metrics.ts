@@ -5,8 +5,7 @@
  */
 import { controllerMetrics, runtimeMetrics } from './metrics/index.js';
 import type { CounterSeries, GaugeSeries, HistogramSeries, MetricsRegistry } from './metrics/index.js';
-import { isPanic } from './errors.js';
-import type { Outcome, ResultLabel, RunEnd } from './outcome.js';
+import type { Outcome, ResultLabel } from './outcome.js';
 import type { Run } from './run.js';
 
 /** The series of one controller. */
@@ -52,20 +51,13 @@ export function controllerSeries(registry: MetricsRegistry, controller: string):
   };
 }
 
-/** How a run went. */
-export interface RunFacts {
-  readonly end: RunEnd;
-  readonly outcome: Outcome;
-  readonly durationMs: number;
-}
-
 /** Counts a run; true when it failed in a way that is to be told. */
-export function countRun(series: ControllerSeries, run: Run, { end, outcome, durationMs }: RunFacts): boolean {
+export function countRun(series: ControllerSeries, run: Run, outcome: Outcome): boolean {
   if (run.noops > 0) series.noops.inc(run.noops);
   if (run.dirtied) series.superseded.inc();
   if (run.skipped === 'paused' || run.skipped === 'slowed' || run.skipped === 'stopping') return false;
   series.total[outcome.result].inc();
-  series.seconds.observe(durationMs / 1000);
+  series.seconds.observe(run.tookMs / 1000);
   if (outcome.error === undefined) return false;
   if (outcome.kind === 'conflict') {
     series.conflicts.inc();
@@ -73,6 +65,5 @@ export function countRun(series: ControllerSeries, run: Run, { end, outcome, dur
   }
   series.errors.inc();
   if (outcome.kind === 'terminal') series.terminal.inc();
-  if (end.ended === 'threw' && isPanic(end.error)) series.panics.inc();
   return true;
 }

@@ -109,8 +109,7 @@ async function insideTransaction(host: ExecutionHost, run: Run, tx: Transaction)
   if (finalize === undefined) await prune(host, run, tx);
   if (run.collected) await writeStatus(run, { store: tx, definition: controller.for, clock: deps.clock }, false);
   if (finalize !== undefined && isDone(result)) await removeFinalizer(run, target);
-  run.statusPatches = undefined;
-  run.conditions = undefined;
+  run.statusWritten();
   return result;
 }
 

@@ -15,7 +15,7 @@ export function explainKey(loop: ControllerLoop, key: string): Explanation {
   const object = loop.objectOf(key);
   const queued = loop.queue.inspect().find((each) => each.key === key);
   const paused = object === undefined ? undefined : loop.pauses.covering(object);
-  const running = run === undefined ? undefined : reportOf(loop.name, run, at, undefined);
+  const running = run === undefined ? undefined : reportOf(loop.name, run, at);
   const runs = runsOf(loop, key, RUNS);
   const nextRunInMs = queued === undefined || queued.state === 'processing' ? queued?.dueInMs : Math.max(0, queued.dueInMs ?? 0);
   const state =
@@ -51,7 +51,7 @@ export function explainKey(loop: ControllerLoop, key: string): Explanation {
 export function runsOf(loop: ControllerLoop, key: string | undefined, limit: number): readonly RunReport[] {
   const clock = loop.deps.clock;
   const at = { now: clock.now(), monotonic: clock.monotonic() };
-  return loop.journal.entries(key, limit).map(({ run, outcome, durationMs }) => reportOf(loop.name, run, at, { outcome, durationMs }));
+  return loop.journal.entries(key, limit).map((run) => reportOf(loop.name, run, at));
 }
 
 function linesOf(facts: Omit<Explanation, 'lines'>): string[] {

@@ -36,7 +36,7 @@ export class HotLoops {
 
   /** Before a run: is it one more that the key caused itself? */
   check(key: string, causes: readonly Cause[]): HotLoopVerdict {
-    const suspect = this.#suspects.get(key);
+    const suspect = this.#suspects.size === 0 ? undefined : this.#suspects.get(key);
     if (suspect === undefined) return free;
     if (suspect.due) {
       suspect.due = false;
@@ -66,7 +66,7 @@ export class HotLoops {
       return;
     }
     const suspect = this.#suspects.get(run.key);
-    const revisions = new Set(run.revisions);
+    const revisions = new Set(run.record?.revisions);
     if (suspect === undefined) this.#suspects.set(run.key, { revisions, runs: 0, slowed: 0, due: false });
     else suspect.revisions = revisions;
   }

@@ -32,43 +32,32 @@ export interface RunReport {
   readonly lastRevision: string | undefined;
 }
 
-interface Entry {
-  readonly run: Run;
-  readonly outcome: Outcome;
-  readonly durationMs: number;
-}
-
 /** The last runs of one controller. */
 export class Journal {
   readonly #runs: (Run | undefined)[];
-  readonly #outcomes: (Outcome | undefined)[];
-  readonly #durations: Float64Array;
   #next = 0;
 
   constructor(size: number) {
     this.#runs = Array.from({ length: size }, () => undefined);
-    this.#outcomes = Array.from({ length: size }, () => undefined);
-    this.#durations = new Float64Array(size);
   }
 
-  add(run: Run, outcome: Outcome, durationMs: number): void {
+  /** Keeps a run that has ended. */
+  add(run: Run): void {
     const at = this.#next;
     this.#next = at + 1 === this.#runs.length ? 0 : at + 1;
     this.#runs[at] = run;
-    this.#outcomes[at] = outcome;
-    this.#durations[at] = durationMs;
   }
 
   /** Newest first; of one key, or of all. */
-  entries(key: string | undefined, limit: number): Entry[] {
-    const found: Entry[] = [];
+  entries(key: string | undefined, limit: number): Run[] {
+    const found: Run[] = [];
     const size = this.#runs.length;
     for (let i = 1; i <= size && found.length < limit; i += 1) {
       const at = (this.#next - i + size) % size;
       const run = this.#runs[at];
       if (run === undefined) break;
       if (key !== undefined && run.key !== key) continue;
-      found.push({ run, outcome: this.#outcomes[at] as Outcome, durationMs: this.#durations[at] as number });
+      found.push(run);
     }
     return found;
   }
@@ -80,30 +69,25 @@ export interface ClockReading {
   readonly monotonic: number;
 }
 
-/** A run as told; `outcome` undefined: it is still running. */
-export function reportOf(
-  controller: string,
-  run: Run,
-  at: ClockReading,
-  end: { readonly outcome: Outcome; readonly durationMs: number } | undefined,
-): RunReport {
-  const outcome = end?.outcome;
+/** A run as told. */
+export function reportOf(controller: string, run: Run, at: ClockReading): RunReport {
+  const { outcome } = run;
   return {
     controller,
     key: run.key,
     reconcileId: run.id,
     phase: run.phase,
     startedAt: new Date(at.now - (at.monotonic - run.startedAt)).toISOString(),
-    durationMs: end?.durationMs ?? at.monotonic - run.startedAt,
-    waitedMs: run.waitedMs,
+    durationMs: outcome === undefined ? at.monotonic - run.startedAt : run.tookMs,
+    waitedMs: run.item.waitedMs,
     attempt: run.attempt,
     causes: run.causes,
-    droppedCauses: run.droppedCauses,
+    droppedCauses: run.item.droppedCauses,
     outcome: run.skipped ?? outcome?.kind ?? 'running',
     error: outcome?.error?.message,
     requeueAfterMs: outcome?.next === 'after' ? outcome.delayMs : undefined,
     writes: run.writes,
     noopWrites: run.noops,
-    lastRevision: run.lastRevision === 0 ? undefined : String(run.lastRevision),
+    lastRevision: run.writes === 0 ? undefined : String(run.record?.lastRevision),
   };
 }

@@ -9,16 +9,18 @@ import { AsyncResource } from 'node:async_hooks';
 import { InvalidError, TimeoutError } from '../schemas/index.js';
 import type { Deps, Logger, Store } from '../store/index.js';
 import type { Informers } from '../informer/index.js';
+import { ActiveRuns } from './active-runs.js';
 import type { Cause, PushCause } from './causes.js';
 import type { ContextHost } from './context.js';
 import { controllerSeries, countRun, type ControllerSeries } from './controller-metrics.js';
 import { controllerDefaults } from './defaults.js';
+import { isPanic } from './errors.js';
 import { Deadlines } from './deadlines.js';
 import { oldestPending } from './finalizer.js';
 import { execute, owesWrites, writeOwed, type ExecutionHost } from './execution.js';
+import { Followers, returnedNothing } from './followers.js';
 import { HotLoops, type HotLoopVerdict } from './hot-loop.js';
 import { Journal } from './journal.js';
-import { checkKey } from './keys.js';
 import type { MetricsRegistry } from './metrics/index.js';
 import { decide, success, type Outcome, type RunEnd } from './outcome.js';
 import { Pauses } from './pause.js';
@@ -26,7 +28,7 @@ import { createSlots, createWorkQueue, runWorkers, type Item, type Worker, type 
 import type { CollectedEvent, EventRecorder } from './recorder.js';
 import { logFailure, logHotLoop } from './run-log.js';
 import { Run, type RunHost, type SkipReason } from './run.js';
-import type { SourceSink } from './source.js';
+import { createSink, type SourceSink } from './source.js';
 import type { ControllerDefinition } from './types.js';
 import { Wiring, type CachedObject, type WakeSink } from './wiring.js';
 import { within, withLimits } from './within.js';
@@ -44,8 +46,6 @@ export interface LoopOptions {
 
 type State = 'new' | 'warm' | 'running' | 'stopping' | 'stopped';
 
-const returnedNothing: RunEnd = Object.freeze({ ended: 'returned', result: undefined });
-
 export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, WakeSink {
   readonly name: string;
   readonly source: string;
@@ -62,7 +62,8 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   readonly wiring: Wiring;
   readonly #recorder: EventRecorder;
   readonly #hotLoops = new HotLoops();
-  readonly #active = new Map<string, Run>();
+  readonly #active = new ActiveRuns();
+  readonly #followers = new Followers((run, end) => this.#end(run, end));
   readonly #conflicts = new Map<string, number>();
   /** Aborts when the loop stops; what holds keys waits on it. */
   readonly #stopping = new AbortController();
@@ -196,15 +197,11 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   /** Where a source of the user's own puts its keys; malformed ones are an InvalidError. */
   sink(source: string): SourceSink {
-    const check = { scope: this.definition.scope, what: `source ${source} of controller ${this.name}` };
-    const plain: PushCause = { kind: 'push', source };
-    return {
-      add: (key, options) => {
-        const text = checkKey(key, check);
-        const cause = options?.reason === undefined ? plain : { kind: 'push' as const, source, reason: options.reason };
-        return this.#scope.runInAsyncScope(this.#push, this, text, options?.priority ?? this.controller.priority, cause);
-      },
-    };
+    const { scope } = this.definition;
+    const { priority, name } = this.controller;
+    return createSink({ source, scope, priority, controller: name }, (key, priorityOf, cause) =>
+      this.#scope.runInAsyncScope(this.#push, this, key, priorityOf, cause),
+    );
   }
 
   #push(key: string, priority: number, cause: PushCause): boolean {
@@ -241,31 +238,18 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   #handle(item: Item<Cause>, worker: Worker): void | Promise<void> {
     const run = new Run(this, item);
-    this.#active.set(item.key, run);
+    run.worker = worker;
+    this.#active.add(run);
     let result: unknown;
     try {
       result = this.#begin(run);
     } catch (error) {
-      return this.#end(run, { ended: 'threw', error }, worker, item);
+      return this.#end(run, { ended: 'threw', error });
     }
-    if (result === undefined) return this.#end(run, returnedNothing, worker, item);
-    if (!isThenable(result)) return this.#end(run, { ended: 'returned', result }, worker, item);
-    return this.#follow(run, result, worker, item);
-  }
-
-  async #follow(run: Run, result: PromiseLike<unknown>, worker: Worker, item: Item<Cause>): Promise<void> {
-    run.worker = worker;
-    run.item = item;
+    if (result === undefined) return this.#end(run, returnedNothing);
+    if (!isThenable(result)) return this.#end(run, { ended: 'returned', result });
     this.#deadlines.watch();
-    let end: RunEnd;
-    try {
-      const value = await result;
-      end = value === undefined ? returnedNothing : { ended: 'returned', result: value };
-    } catch (error) {
-      end = { ended: 'threw', error };
-    }
-    const rest = this.#end(run, end, worker, item);
-    if (rest !== undefined) await rest;
+    return this.#followers.follow(run, result);
   }
 
   /** Finds out what there is to do for a key, and begins it. */
@@ -294,22 +278,23 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   }
 
   /** The reconciler has settled: what it collected is written, then the outcome is applied. */
-  #end(run: Run, end: RunEnd, worker: Worker, item: Item<Cause>): void | Promise<void> {
+  #end(run: Run, end: RunEnd): void | Promise<void> {
     run.settled = true;
     if (owesWrites(this, run, end)) {
-      return writeOwed(this, run, end).then((written) => this.#conclude(run, written, worker, item));
+      return writeOwed(this, run, end).then((written) => this.#conclude(run, written));
     }
-    return this.#conclude(run, end, worker, item);
+    return this.#conclude(run, end);
   }
 
   /** Counts and tells what happened, and releases the key, now or when the caches have caught up. */
-  #conclude(run: Run, end: RunEnd, worker: Worker, item: Item<Cause>): void | Promise<void> {
+  #conclude(run: Run, end: RunEnd): void | Promise<void> {
     if (this.#state === 'stopped') {
-      this.#active.delete(run.key);
+      this.#active.delete(run);
       return undefined;
     }
-    const took = this.deps.clock.monotonic() - run.startedAt;
-    this.#lastProgress = run.startedAt + took;
+    const now = this.deps.clock.monotonic();
+    run.tookMs = now - run.item.takenAt;
+    this.#lastProgress = now;
     this.#finished += 1;
     run.revoke('the run is over; await every write before the reconciler returns');
     if (run.events !== undefined) this.#tellEvents(run, end);
@@ -320,23 +305,28 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
         ? success
         : decide(late ? { ended: 'timedOut', error: timeoutError(run, this.controller) } : end, {
             conflicts: this.#conflicts.get(key) ?? 0,
-            failures: item.attempts,
+            failures: run.item.attempts,
             maxRetries: this.controller.maxRetries,
           });
-    if (countRun(this.series, run, { end, outcome, durationMs: took })) logFailure(this.logger, run, outcome, took);
-    if (run.pendingWrites === 0 && outcome.next !== 'caughtUp' && (run.waits === undefined || !this.wiring.behind(run.waits))) {
-      this.#apply(run, outcome, took);
+    if (countRun(this.series, run, outcome)) {
+      if (end.ended === 'threw' && outcome.kind !== 'conflict' && isPanic(end.error)) this.series.panics.inc();
+      logFailure(this.logger, run, outcome);
+    }
+    const { record } = run;
+    if (outcome.next !== 'caughtUp' && (record === undefined || (record.pending === 0 && !this.wiring.behind(record.waits)))) {
+      run.outcome = outcome;
+      this.#apply(run, outcome);
       return undefined;
     }
     // The caches do not show yet what the run wrote, or lost to: the key waits for them, the slot does not.
-    worker.release(item);
-    return this.#hold(run, outcome, took);
+    run.release();
+    return this.#hold(run, outcome);
   }
 
-  async #hold(run: Run, outcome: Outcome, took: number): Promise<void> {
+  async #hold(run: Run, outcome: Outcome): Promise<void> {
     try {
-      await run.whenWritten();
-      const waits = new Map(run.waits);
+      await run.record?.whenWritten();
+      const waits = new Map(run.record?.waits);
       if (outcome.next === 'caughtUp') {
         // The store does not name a revision that is still on its way to the disk: it is about to be visible.
         if (outcome.revision === undefined) await this.deps.scheduler.turn();
@@ -347,14 +337,15 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
       if (!this.#stopping.signal.aborted)
         this.logger.warn({ key: run.key, err: error }, 'the caches did not catch up with a write; the key goes on');
     }
-    this.#apply(run, outcome, took);
+    run.outcome = outcome;
+    this.#apply(run, outcome);
   }
 
   /** Releases the key into what its outcome asks for. */
-  #apply(run: Run, outcome: Outcome, took: number): void {
-    const { key, priority } = run;
-    this.#active.delete(key);
-    this.journal.add(run, outcome, took);
+  #apply(run: Run, outcome: Outcome): void {
+    const { key, priority } = run.item;
+    this.#active.delete(run);
+    this.journal.add(run);
     // Only now: the event of its own write may have come while the key waited for the caches.
     if (run.skipped === undefined) this.#hotLoops.ran(run);
     run.strip();
@@ -386,7 +377,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   }
 
   #slow(run: Run, verdict: HotLoopVerdict): void {
-    this.queue.addAfter(run.key, verdict.delayMs, { policy: 'replace', priority: run.priority });
+    this.queue.addAfter(run.key, verdict.delayMs, { policy: 'replace', priority: run.item.priority });
     if (verdict.report) this.series.hotLoops.inc();
     const note = logHotLoop(this.logger, run, verdict);
     if (note !== undefined) this.record(run, { type: 'Warning', reason: 'HotLoop', note });

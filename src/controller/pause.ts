@@ -108,7 +108,7 @@ export class Pauses {
   /** The pause that covers an object, if any. */
   covering(object: Pausable): Pause | undefined {
     const own = object.metadata.annotations === undefined ? undefined : pauseOf(object);
-    if (own !== undefined) return own;
+    if (own !== undefined || this.#entries.size === 0) return own;
     for (const { selector, pause } of this.#entries) if (selector === undefined || selector.matches(object.metadata.labels)) return pause;
     return undefined;
   }

@@ -15,8 +15,8 @@ const SENTENCES: Readonly<Record<Outcome['kind'], string>> = {
 };
 
 /** Tells how a run failed. The logger carries the controller; the line carries key and reconcileID. */
-export function logFailure(logger: Logger, run: Run, outcome: Outcome, durationMs: number): void {
-  const fields = { key: run.key, reconcileID: run.id, attempt: run.attempt, durationMs, err: outcome.error };
+export function logFailure(logger: Logger, run: Run, outcome: Outcome): void {
+  const fields = { key: run.key, reconcileID: run.id, attempt: run.attempt, durationMs: run.tookMs, err: outcome.error };
   // A run that was told to stop, and says so by throwing, did what it should.
   if (run.aborted && !run.timedOut) logger.debug(fields, 'reconcile ended by the stop');
   else if (outcome.kind === 'timeout') logger.info(fields, SENTENCES.timeout);

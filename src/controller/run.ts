@@ -1,16 +1,17 @@
 /**
- * One run of one key: what it is told, what it may write, what it wrote.
+ * One run of one key: what it is told, what it may write, what it collects.
  *
  * Invariants: cheap to make (100,000 a second and more): whatever a run may not need is made when it is touched. Once
- * revoked, it writes no more. The revisions that are its own are known exactly, by the commits themselves: an event that
- * arrives while such a write is in flight is held back until the write says which revision it got.
+ * revoked, it writes no more.
  */
-import { equalJson, ForbiddenError } from '../schemas/index.js';
+import { ForbiddenError } from '../schemas/index.js';
 import type { DeepReadonly, UnknownResource } from '../schemas/index.js';
-import { ChangeCause, type Cause } from './causes.js';
+import type { Cause } from './causes.js';
 import type { WriteFacts, WriteGuard } from './bound-store.js';
+import type { Outcome } from './outcome.js';
 import type { Item, Worker } from './queue/index.js';
 import type { CollectedEvent } from './recorder.js';
+import { WriteRecord, type Hearing } from './write-record.js';
 
 /** Why a key that was handed out was not reconciled. */
 export type SkipReason = 'gone' | 'paused' | 'stopping' | 'slowed' | 'terminating';
@@ -23,47 +24,42 @@ export interface CollectedCondition {
   readonly message: string | undefined;
 }
 
+/** What is dealt with after the reconciler has settled. */
+interface Collected {
+  statusPatches: unknown[] | undefined;
+  conditions: CollectedCondition[] | undefined;
+  events: CollectedEvent[] | undefined;
+  /** `type/key` of the children it ensured. */
+  ensured: Set<string> | undefined;
+}
+
 /** What a run knows of its controller. */
 export interface RunHost {
   /** `controller/<name>`. */
   readonly source: string;
   /** Whether all its writes are kept from running the key again, or the framework's own, or none. */
   readonly echo: 'own-status' | 'all' | 'none';
-  /** How often the informers have listed again; a change told by a list may hide another behind it. */
+  /** How often the informers have listed again. */
   relists(): number;
   /** An event that was held back is somebody else's. */
   wakeHeld(key: string, cause: Cause, priority: number): void;
   uuid(): string;
 }
 
-interface HeldBack {
-  readonly revision: string;
-  readonly cause: Cause;
-  readonly priority: number;
-}
-
-/** What a run says of an event about its key: forget it, I keep it for now, or wake the key. */
-export type Hearing = 'echo' | 'held' | 'wake';
-
 export class Run implements WriteGuard {
   readonly host: RunHost;
-  readonly key: string;
-  /** 1 for a first try. */
-  readonly attempt: number;
-  readonly causes: readonly Cause[];
-  readonly droppedCauses: number;
-  readonly priority: number;
-  readonly waitedMs: number;
-  /** Monotonic ms. */
-  readonly startedAt: number;
+  /** What the queue said. */
+  readonly item: Item<Cause>;
   /** What the cache showed when it began; undefined when there is no such object. */
   object: DeepReadonly<UnknownResource> | undefined = undefined;
   phase: 'reconcile' | 'finalize' = 'reconcile';
   skipped: SkipReason | undefined = undefined;
+  /** How it ended; undefined while it runs. */
+  outcome: Outcome | undefined = undefined;
+  tookMs = 0;
 
   /** Whose slot it has, while it is asynchronous. */
   worker: Worker | undefined = undefined;
-  item: Item<Cause> | undefined = undefined;
   /** Past its deadline, not settled. */
   timedOut = false;
   /** The reconciler has settled; what is left is bookkeeping. */
@@ -71,69 +67,34 @@ export class Run implements WriteGuard {
   /** Something else asked for another run meanwhile. */
   dirtied = false;
 
-  /** Writes that made a revision, and those that changed nothing. */
-  writes = 0;
-  noops = 0;
-  /** The newest revision it wrote. */
-  lastRevision = 0;
-  /** Every revision it wrote; after writes that changed nothing also ones of others. */
-  revisions: string[] | undefined = undefined;
-  /** What caches must show before the key runs again, by type; the type `*` stands for all. */
-  waits: Map<string, number> | undefined = undefined;
-  /** Revisions that are surely its own: those that do not wake the key, and those that do. */
-  silentRevisions: string[] | undefined = undefined;
-  loudRevisions: string[] | undefined = undefined;
-  /** Inside the transaction of a transactional run: what its writes made, their number, and how many are not the framework's. */
-  #staged: unknown[] | undefined = undefined;
-  #stagedWrites = 0;
-  #stagedByOthers = 0;
-  /** What a committed transaction made: an event that shows one of these is its own, and tells its revision. */
-  #candidates: readonly unknown[] | undefined = undefined;
-  #pending = 0;
-  #silentPending = 0;
-  #relists = -1;
-  #heldBack: HeldBack[] | undefined = undefined;
-  #whenWritten: (() => void)[] | undefined = undefined;
-
-  statusPatches: unknown[] | undefined = undefined;
-  conditions: CollectedCondition[] | undefined = undefined;
-  events: CollectedEvent[] | undefined = undefined;
-  /** `type/key` of the children it ensured. */
-  ensured: Set<string> | undefined = undefined;
-
+  #record: WriteRecord | undefined = undefined;
+  #collected: Collected | undefined = undefined;
   #revoked: string | undefined = undefined;
   #abort: AbortController | undefined = undefined;
-  #abortReason: unknown = undefined;
-  #aborted = false;
   #id: string | undefined = undefined;
 
-  constructor(
-    host: RunHost,
-    item: {
-      readonly key: string;
-      readonly attempts: number;
-      readonly causes: readonly Cause[];
-      readonly droppedCauses: number;
-      readonly priority: number;
-      readonly waitedMs: number;
-      readonly takenAt: number;
-    },
-  ) {
+  constructor(host: RunHost, item: Item<Cause>) {
     this.host = host;
-    this.key = item.key;
-    this.attempt = item.attempts + 1;
-    this.causes = item.causes.length > 1 ? withoutTimers(item.causes) : item.causes;
-    this.droppedCauses = item.droppedCauses;
-    this.priority = item.priority;
-    this.waitedMs = item.waitedMs;
-    this.startedAt = item.takenAt;
+    this.item = item;
   }
 
+  get key(): string {
+    return this.item.key;
+  }
+  /** 1 for a first try. */
+  get attempt(): number {
+    return this.item.attempts + 1;
+  }
+  get causes(): readonly Cause[] {
+    const { causes } = this.item;
+    return causes.length > 1 ? withoutTimers(causes) : causes;
+  }
+  /** Monotonic ms. */
+  get startedAt(): number {
+    return this.item.takenAt;
+  }
   get id(): string {
     this.#id ??= this.host.uuid();
-    return this.#id;
-  }
-  get idIfMade(): string | undefined {
     return this.#id;
   }
   get source(): string {
@@ -141,26 +102,21 @@ export class Run implements WriteGuard {
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#aborted) this.#abort.abort(this.#abortReason);
-    }
+    this.#abort ??= new AbortController();
     return this.#abort.signal;
   }
   get aborted(): boolean {
-    return this.#aborted;
+    return this.#abort?.signal.aborted === true;
   }
-  /** Tells the reconciler to stop. */
+  /** Tells the reconciler to stop; the first reason holds. */
   abort(reason: unknown): void {
-    if (this.#aborted) return;
-    this.#aborted = true;
-    this.#abortReason = reason;
-    this.#abort?.abort(reason);
+    this.#abort ??= new AbortController();
+    this.#abort.abort(reason);
   }
 
   /** Frees the worker's slot; the key stays held until the run has settled. */
   release(): void {
-    if (this.item !== undefined) this.worker?.release(this.item);
+    this.worker?.release(this.item);
   }
 
   /** From now on its writes are refused, with this sentence. */
@@ -170,14 +126,43 @@ export class Run implements WriteGuard {
   get revoked(): string | undefined {
     return this.#revoked;
   }
+  /** @throws {ForbiddenError} when it may write no more. */
+  assertWritable(): void {
+    if (this.#revoked !== undefined) {
+      throw new ForbiddenError(`the write was refused: ${this.#revoked}`, { details: { key: this.key, controller: this.host.source } });
+    }
+  }
+
+  // ---- what it writes
+
+  #writing(): WriteRecord {
+    this.assertWritable();
+    this.#record ??= new WriteRecord(this);
+    return this.#record;
+  }
+  /** The revisions it wrote, and what the caches have to show; undefined before the first write. */
+  get record(): WriteRecord | undefined {
+    return this.#record;
+  }
+  /** Writes that made a revision. */
+  get writes(): number {
+    return this.#record === undefined ? 0 : this.#record.count;
+  }
+  /** Writes that changed nothing. */
+  get noops(): number {
+    return this.#record === undefined ? 0 : this.#record.noops;
+  }
+  /** The object may not be what the run saw any more, by its own doing. */
+  get wrote(): boolean {
+    return this.#record !== undefined && (this.#record.count > 0 || this.#record.stagedWrites > 0);
+  }
 
   /** @throws {ForbiddenError} when it may write no more. */
   begin(): void {
-    this.#check();
-    this.#beginWrite(this.host.echo === 'all');
+    this.#writing().begin(this.host.echo === 'all');
   }
   end(settled: string | undefined, what?: WriteFacts): void {
-    this.#endWrite(settled, what, this.host.echo === 'all');
+    this.#record?.end(settled, what, this.host.echo === 'all');
   }
 
   /**
@@ -187,172 +172,101 @@ export class Run implements WriteGuard {
     base: { readonly type: string; readonly version: string },
     write: () => Promise<R>,
   ): Promise<R> {
-    this.#check();
+    const record = this.#writing();
     const silent = this.host.echo !== 'none';
-    this.#beginWrite(silent);
+    record.begin(silent);
     let revision: string | undefined;
     try {
       const result = await write();
-      if (this.#staged !== undefined) {
-        this.#staged.push(result);
-        this.#stagedByOthers -= 1;
-      }
+      record.stageOwn(result);
       revision = result.metadata.resourceVersion === base.version ? undefined : result.metadata.resourceVersion;
       return result;
     } finally {
-      this.#endWrite(revision, { type: base.type, own: revision }, silent);
+      record.end(revision, { type: base.type, own: revision }, silent);
     }
   }
 
   /** From here on writes are those of one transaction. */
   beginTransaction(): void {
-    this.#check();
-    this.#beginWrite(this.host.echo !== 'none');
-    this.#staged = [];
+    this.#writing().beginTransaction(this.host.echo !== 'none');
   }
   /** How many writes the transaction has. */
   get stagedWrites(): number {
-    return this.#stagedWrites;
-  }
-  /** The object may not be what the run saw any more, by its own doing. */
-  get wrote(): boolean {
-    return this.writes > 0 || this.#stagedWrites > 0;
+    return this.#record === undefined ? 0 : this.#record.stagedWrites;
   }
   /** The transaction is over; `revision` is one that shows it, undefined when it wrote nothing or was undone. */
   endTransaction(revision: string | undefined): void {
-    const staged = this.#staged;
-    this.#staged = undefined;
-    if (revision !== undefined && (this.host.echo === 'all' || this.#stagedByOthers === 0)) this.#candidates = staged;
-    if (revision === undefined) this.noops -= 1;
-    this.#endWrite(revision, undefined, this.host.echo !== 'none');
-  }
-
-  /** @throws {ForbiddenError} when it may write no more. */
-  assertWritable(): void {
-    this.#check();
-  }
-
-  #check(): void {
-    if (this.#revoked !== undefined) {
-      throw new ForbiddenError(`the write was refused: ${this.#revoked}`, { details: { key: this.key, controller: this.host.source } });
-    }
-  }
-
-  #beginWrite(silent: boolean): void {
-    this.#pending += 1;
-    if (!silent) return;
-    this.#silentPending += 1;
-    if (this.#relists < 0) this.#relists = this.host.relists();
-  }
-
-  #endWrite(settled: string | undefined, what: WriteFacts | undefined, silent: boolean): void {
-    this.#pending -= 1;
-    if (this.#staged !== undefined) {
-      this.#stagedWrites += 1;
-      this.#stagedByOthers += 1;
-      if (what?.staged !== undefined) this.#staged.push(what.staged);
-    } else if (settled === undefined) this.noops += 1;
-    else {
-      const revision = Number(settled);
-      const type = what?.type ?? '*';
-      this.writes += 1;
-      (this.revisions ??= []).push(settled);
-      this.lastRevision = Math.max(this.lastRevision, revision);
-      this.waits ??= new Map();
-      this.waits.set(type, Math.max(this.waits.get(type) ?? 0, revision));
-      if (what?.own !== undefined) {
-        if (silent) (this.silentRevisions ??= []).push(what.own);
-        else (this.loudRevisions ??= []).push(what.own);
-      }
-    }
-    if (silent) {
-      this.#silentPending -= 1;
-      if (this.#heldBack !== undefined) this.#letGo();
-    }
-    if (this.#pending === 0 && this.#whenWritten !== undefined) {
-      for (const resolve of this.#whenWritten) resolve();
-      this.#whenWritten = undefined;
-    }
+    this.#record?.endTransaction(revision, { silent: this.host.echo !== 'none', echo: this.host.echo === 'all' });
   }
 
   /** Writes in flight. */
   get pendingWrites(): number {
-    return this.#pending;
-  }
-  /** Resolves when no write is in flight. */
-  whenWritten(): Promise<void> {
-    if (this.#pending === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      (this.#whenWritten ??= []).push(resolve);
-    });
+    return this.#record === undefined ? 0 : this.#record.pending;
   }
 
   /** Decides what an event about this key is, while the key is with this run. */
   hear(revision: string, cause: Cause, priority: number): Hearing {
-    this.#learn(revision, cause);
-    if (this.silentRevisions?.includes(revision) === true) return this.#isExact() ? 'echo' : 'wake';
-    if (this.#silentPending === 0) return 'wake';
-    (this.#heldBack ??= []).push({ revision, cause, priority });
-    return 'held';
+    return this.#record === undefined ? 'wake' : this.#record.hear(revision, cause, priority);
+  }
+  relists(): number {
+    return this.host.relists();
+  }
+  wakeHeld(key: string, cause: Cause, priority: number): void {
+    this.dirtied = true;
+    this.host.wakeHeld(key, cause, priority);
   }
 
-  /** An event that shows exactly what the transaction made is the transaction's, and so are all of its revision. */
-  #learn(revision: string, cause: Cause): void {
-    if (this.#candidates === undefined || !(cause instanceof ChangeCause)) return;
-    const { object } = cause;
-    if (!this.#candidates.some((candidate) => sameButVersion(candidate, object))) return;
-    this.#candidates = undefined;
-    (this.silentRevisions ??= []).push(revision);
-  }
+  // ---- what it collects
 
-  /** A list that came between may have merged somebody else's change into this one: then it counts. */
-  #isExact(): boolean {
-    return this.host.relists() === this.#relists;
+  #collecting(): Collected {
+    this.#collected ??= { statusPatches: undefined, conditions: undefined, events: undefined, ensured: undefined };
+    return this.#collected;
   }
-
-  #letGo(): void {
-    const held = this.#heldBack as HeldBack[];
-    this.#heldBack = undefined;
-    for (const event of held) this.#learn(event.revision, event.cause);
-    for (const event of held) {
-      const hearing = this.hear(event.revision, event.cause, event.priority);
-      if (hearing !== 'wake') continue;
-      this.dirtied = true;
-      this.host.wakeHeld(this.key, event.cause, event.priority);
-    }
-  }
-
   collectStatus(partial: unknown): void {
-    (this.statusPatches ??= []).push(partial);
+    (this.#collecting().statusPatches ??= []).push(partial);
   }
   collectCondition(condition: CollectedCondition): void {
-    const conditions = (this.conditions ??= []);
+    const conditions = (this.#collecting().conditions ??= []);
     const index = conditions.findIndex((other) => other.type === condition.type);
     if (index < 0) conditions.push(condition);
     else conditions[index] = condition;
   }
-  /** Something is to be written after the run. */
+  collectEvent(event: CollectedEvent): void {
+    (this.#collecting().events ??= []).push(event);
+  }
+  collectEnsured(child: string): void {
+    (this.#collecting().ensured ??= new Set()).add(child);
+  }
+  get statusPatches(): readonly unknown[] | undefined {
+    return this.#collected?.statusPatches;
+  }
+  get conditions(): readonly CollectedCondition[] | undefined {
+    return this.#collected?.conditions;
+  }
+  get events(): readonly CollectedEvent[] | undefined {
+    return this.#collected?.events;
+  }
+  get ensured(): ReadonlySet<string> | undefined {
+    return this.#collected?.ensured;
+  }
+  /** Status or conditions are to be written after the run. */
   get collected(): boolean {
-    return this.statusPatches !== undefined || this.conditions !== undefined;
+    return this.#collected !== undefined && (this.#collected.statusPatches !== undefined || this.#collected.conditions !== undefined);
+  }
+  /** They have been written. */
+  statusWritten(): void {
+    if (this.#collected === undefined) return;
+    this.#collected.statusPatches = undefined;
+    this.#collected.conditions = undefined;
   }
 
   /** Lets go of what only the running reconciler needs, so that a kept record stays small. */
   strip(): void {
     this.object = undefined;
     this.worker = undefined;
-    this.item = undefined;
-    this.statusPatches = undefined;
-    this.conditions = undefined;
-    this.events = undefined;
-    this.waits = undefined;
-    this.silentRevisions = undefined;
-    this.loudRevisions = undefined;
-    this.revisions = undefined;
-    this.ensured = undefined;
+    this.#collected = undefined;
     this.#abort = undefined;
-    this.#abortReason = undefined;
-    this.#heldBack = undefined;
-    this.#candidates = undefined;
+    this.#record?.strip();
   }
 }
 
@@ -360,16 +274,4 @@ export class Run implements WriteGuard {
 function withoutTimers(causes: readonly Cause[]): readonly Cause[] {
   const others = causes.filter((cause) => cause.kind !== 'timer');
   return others.length === 0 ? causes.slice(-1) : others;
-}
-
-interface Versioned {
-  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
-}
-
-function sameButVersion(a: unknown, b: unknown): boolean {
-  const one = a as Versioned | undefined;
-  const other = b as Versioned | undefined;
-  if (one?.metadata?.['uid'] !== other?.metadata?.['uid']) return false;
-  const bare = (object: Versioned | undefined): unknown => ({ ...object, metadata: { ...object?.metadata, resourceVersion: undefined } });
-  return equalJson(bare(one), bare(other));
 }

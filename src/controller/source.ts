@@ -6,7 +6,8 @@
  */
 import type { ObjectKey } from '../schemas/index.js';
 import type { Deps } from '../store/index.js';
-import { formatKey } from './keys.js';
+import type { PushCause } from './causes.js';
+import { checkKey, formatKey } from './keys.js';
 
 /** How a pushed key is to run. */
 export interface PushOptions {
@@ -19,6 +20,30 @@ export interface PushOptions {
 export interface SourceSink {
   /** False after the controller stopped. */
   add(key: ObjectKey | string, options?: PushOptions): boolean;
+}
+
+/** Whose keys a sink takes. */
+export interface SinkOptions {
+  readonly source: string;
+  readonly controller: string;
+  readonly scope: 'Namespaced' | 'Cluster';
+  /** Of keys that are pushed without one. */
+  readonly priority: number;
+}
+
+/** Makes the sink of one source: keys are checked, and get their cause. */
+export function createSink(options: SinkOptions, push: (key: string, priority: number, cause: PushCause) => boolean): SourceSink {
+  const { source, scope, controller } = options;
+  const check = { scope, what: `source ${source} of controller ${controller}` };
+  const plain: PushCause = { kind: 'push', source };
+  // A burst is pushed for one reason: its keys share one cause.
+  let last = plain;
+  return {
+    add: (key, { reason, priority = options.priority } = {}) => {
+      if (reason !== undefined && reason !== last.reason) last = { kind: 'push', source, reason };
+      return push(checkKey(key, check), priority, reason === undefined ? plain : last);
+    },
+  };
 }
 
 /** What a source gets when its controller starts. */

@@ -86,7 +86,7 @@ function isOwn(run: Run, object: StatusObject): boolean {
   // Without a version it was written in this run's own transaction.
   const version = object.metadata.resourceVersion as string | undefined;
   if (version === undefined) return true;
-  return run.silentRevisions?.includes(version) === true || run.loudRevisions?.includes(version) === true;
+  return run.record?.isOwn(version) === true;
 }
 
 function nextStatus(

@@ -135,7 +135,8 @@ export class Wiring {
   }
 
   /** Whether a cache is older than what `waits` asks for. */
-  behind(waits: ReadonlyMap<string, number>): boolean {
+  behind(waits: ReadonlyMap<string, number> | undefined): boolean {
+    if (waits === undefined) return false;
     for (const informer of this.informers) {
       const revision = wanted(waits, informer);
       if (revision !== 0 && Number(informer.resourceVersion) < revision) return true;
