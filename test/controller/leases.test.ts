@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Lease } from '../../src/schemas/index.js';
+import { isForbidden, Lease } from '../../src/schemas/index.js';
 import { memoryEngine, openStore, type Store } from '../../src/store/index.js';
 import { virtualDeps, type VirtualDeps } from '../../src/testing/index.js';
 import { createManager, defineController, type LeaderElectionOptions, type Manager } from '../../src/controller/index.js';
@@ -136,6 +136,41 @@ describe('leader election', () => {
     expect(await both.lease()).toMatchObject({ holderIdentity: 'two', fencingToken: '2', leaseTransitions: 1 });
     await both.deps.flush();
     expect(both.ran).toEqual(['one:a', 'two:a']);
+  });
+
+  it('a lease that was deleted: who saw it held waits for its end, and makes it anew with a token beyond all before', async () => {
+    await using both = await open();
+    const [one, two] = [both.manager('one'), both.manager('two')];
+    await start(both, one);
+    await both.deps.flush();
+    await start(both, two);
+    await both.deps.advance('5s');
+    await both.run(both.store.delete(Lease, 'default', 'lead'));
+    await both.deps.advance('4s');
+    // The leader found out at its next renewal; the standby has not stepped in before that.
+    expect([one.state, two.state]).toEqual(['stopped', 'standby']);
+    await both.deps.advance('14s');
+    expect(two.state).toBe('running');
+    const lease = await both.lease();
+    expect(lease.holderIdentity).toBe('two');
+    expect(Number(lease.fencingToken)).toBeGreaterThan(1);
+  });
+
+  it('a lease that was deleted and made anew by a newcomer has another token, so the old leader cannot write', async () => {
+    await using both = await open();
+    const old = both.manager('old');
+    await start(both, old);
+    await both.deps.flush();
+    const fenced = both.store.fenced({ namespace: 'default', name: 'lead', token: (await both.lease()).fencingToken as string });
+    await both.run(fenced.create(Widget, 'prod', 'a', { spec: {} }));
+    await both.run(both.store.delete(Lease, 'default', 'lead'));
+    const newcomer = both.manager('newcomer');
+    await start(both, newcomer);
+    await both.deps.flush();
+    expect((await both.lease()).holderIdentity).toBe('newcomer');
+    await expect(both.run(fenced.create(Widget, 'prod', 'b', { spec: {} }))).rejects.toSatisfy(isForbidden);
+    await both.deps.advance('3s');
+    expect([old.state, newcomer.state]).toEqual(['stopped', 'running']);
   });
 
   it("another's and expired: taken once it has not changed, as seen from here, for as long as it promised", async () => {

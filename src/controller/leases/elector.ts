@@ -3,7 +3,8 @@
  *
  * Invariants: only local monotonic time decides: another's lease is over when it has not changed, as seen from here, for as
  * long as it promised. The leader counts its own time from before the write that renewed, and steps down when
- * `renewDeadline` has passed without one, which is before anybody else may step up. Each taking has a higher fencing token.
+ * `renewDeadline` has passed without one, which is before anybody else may step up. Each taking has a higher fencing token,
+ * also when the lease was deleted between two of them.
  */
 import { isAlreadyExists, isConflict, isNotFound, Lease, TimeoutError } from '../../schemas/index.js';
 import { sleep } from '../../store/index.js';
@@ -181,8 +182,9 @@ export class LeaderElector {
     this.#readAt = now;
     if (lease === undefined) {
       // A leader whose lease was deleted does not make it anew in silence: somebody else may be about to.
-      if (this.leading) return false;
-      this.#token = '1';
+      if (this.leading) this.#lose('was deleted');
+      if (this.#abort.signal.aborted || this.#mayBeHeld(now)) return false;
+      this.#token = this.#firstToken();
       try {
         this.#saw(await store.create(Lease, namespace, name, { spec: this.#spec(undefined) }, { source: `lease/${identity}` }));
       } catch (error) {
@@ -192,11 +194,10 @@ export class LeaderElector {
       return true;
     }
     if (this.#seen?.lease.metadata.resourceVersion !== lease.metadata.resourceVersion) this.#saw(lease);
-    const { holderIdentity: holder = '', leaseDurationSeconds } = lease.spec;
+    const { holderIdentity: holder = '' } = lease.spec;
     if (holder !== '' && holder !== identity) {
       if (this.leading) return false;
-      const promised = leaseDurationSeconds === undefined ? election.leaseDuration : leaseDurationSeconds * 1000;
-      if (now - (this.#seen as Seen).at < promised) return false;
+      if (now - (this.#seen as Seen).at < this.#promisedBy(lease)) return false;
     }
     const before = this.#token;
     this.#token ??= String(Number(lease.spec.fencingToken ?? '0') + 1);
@@ -207,6 +208,27 @@ export class LeaderElector {
       this.#token = before;
       throw error;
     }
+  }
+
+  /** Whether who held a lease that was deleted may still lead: somebody took it away, and the leader finds out at its next renewal. */
+  #mayBeHeld(now: number): boolean {
+    const seen = this.#seen;
+    const holder = seen?.lease.spec.holderIdentity ?? '';
+    return (
+      seen !== undefined && holder !== '' && holder !== this.#options.election.identity && now - seen.at < this.#promisedBy(seen.lease)
+    );
+  }
+
+  #promisedBy({ spec: { leaseDurationSeconds } }: Lease): number {
+    return leaseDurationSeconds === undefined ? this.#options.election.leaseDuration : leaseDurationSeconds * 1000;
+  }
+
+  /**
+   * The token of a lease that is made, perhaps not for the first time: beyond those of leases that were deleted. A token grows
+   * by one with a write, as the revision does, so none is ever ahead of the revision.
+   */
+  #firstToken(): string {
+    return String(Math.max(Number(this.#options.store.revision), Number(this.#seen?.lease.spec.fencingToken ?? '0')) + 1);
   }
 
   async #write(lease: Lease): Promise<void> {
