@@ -37,7 +37,9 @@ export const managerDefaults = Object.freeze({
   gracePeriod: 30_000,
   /** Work waits and nothing finished for this long: wedged. */
   wedgedAfter: 60_000,
-  /** A source without a sync, or a standby without a lease read, for this long fails readiness. */
+  /** How long the store may take to answer a read before readiness fails. */
+  storeTimeout: 5_000,
+  /** Between two measurements of the event loop. */
   loopLagInterval: 1_000,
   /** The event loop was late by this much: liveness fails. */
   loopLagLimit: 10_000,

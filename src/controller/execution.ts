@@ -5,12 +5,11 @@
  * Invariants: the finalizer is stored, and shown by the cache, before `reconcile` sees the object; it is removed after
  * `finalize` returned without asking to come again, and kept when it threw. A transactional run commits whole or not at all.
  */
-import { durationMs } from '../schemas/index.js';
 import type { Deps, Logger, Store, Transaction } from '../store/index.js';
 import { bindStore } from './bound-store.js';
 import { createContext, type ContextHost } from './context.js';
 import { addFinalizer, hasFinalizer, removeFinalizer } from './finalizer.js';
-import type { RunEnd } from './outcome.js';
+import { decide, type RunEnd } from './outcome.js';
 import { pruneChildren } from './prune.js';
 import type { Run } from './run.js';
 import { writeStatus } from './status-writer.js';
@@ -28,11 +27,9 @@ export interface ExecutionHost extends ContextHost {
   readonly stopSignal: AbortSignal;
 }
 
-/** `finalize` returned nothing, or nothing to wait for (a duration of 0 is none): the cleanup is complete. */
-export function isDone(result: unknown): boolean {
-  if (typeof result !== 'object' || result === null) return true;
-  const { requeueAfter } = result as { requeueAfter?: unknown };
-  return requeueAfter === undefined || requeueAfter === 0 || (typeof requeueAfter === 'string' && durationMs(requeueAfter) === 0);
+/** `finalize` returned nothing, or nothing to wait for (a duration of 0 is none): the cleanup is complete. What means nothing is not. */
+function isDone(result: unknown): boolean {
+  return decide({ ended: 'returned', result }, { conflicts: 0, failures: 0, maxRetries: undefined }).kind === 'success';
 }
 
 /** Runs the reconciler on `run.object`; what it returns may be a promise. Sets `run.skipped` when there is nothing to do. */

@@ -4,9 +4,14 @@
  * Invariants: a wedged controller (work waits and nothing finished for a while) fails readiness and is named; a slow one,
  * which finishes something now and then, does not. A standby is ready. Liveness fails only for what a restart mends.
  */
-import type { Deps, Timer } from '../store/index.js';
+import { isNotFound, Namespace } from '../schemas/index.js';
+import type { Informers } from '../informer/index.js';
+import type { Deps, Store, Timer } from '../store/index.js';
 import { managerDefaults } from './defaults.js';
+import { toError } from './errors.js';
+import type { Election, LeaderElector } from './leases/index.js';
 import type { ControllerLoop } from './loop.js';
+import { within } from './within.js';
 
 /** How one thing is. */
 export interface Check {
@@ -30,6 +35,22 @@ export function report(checks: readonly Check[]): Report {
   return { ok: checks.every((each) => each.ok), checks };
 }
 
+/** Whether the lease can be read. */
+export function electionCheck(elector: LeaderElector, election: Election, now: number): Check {
+  const silent = elector.sinceRead(now);
+  return check(
+    'leader-election',
+    silent > 2 * election.leaseDuration ? `the lease could not be read for ${Math.round(silent / 1000)} s` : undefined,
+  );
+}
+
+/** Whether the watches work. */
+export function informersCheck(informers: Informers): Check {
+  const broken = informers.list.filter((informer) => informer.stats().lastError !== undefined);
+  const told = broken.map((informer) => `${informer.definition.type} (${informer.stats().lastError?.message})`).join(', ');
+  return check('informers', broken.length === 0 ? undefined : `watches fail: ${told}`);
+}
+
 /** One check for each controller. */
 export function controllerChecks(loops: Iterable<ControllerLoop>, now: number, wedgedAfter: number): Check[] {
   return [...loops].map((loop) => check(`controller-${loop.name}`, fault(loop, now, wedgedAfter)));
@@ -50,6 +71,56 @@ function fault(loop: ControllerLoop, now: number, wedgedAfter: number): string |
   if (idle < wedgedAfter) return undefined;
   const keys = loop.running.slice(0, NAMED).map((run) => run.key);
   return `wedged: ${loop.queue.len()} keys wait and no reconcile has ended for ${Math.round(idle / 1000)} s${keys.length === 0 ? '' : `; running: ${keys.join(', ')}`}`;
+}
+
+/**
+ * Asks the store for something small, when somebody asks how it is: nothing is read, and no timer set, otherwise.
+ *
+ * Invariant: one question at a time, so that a store that hangs gets no more of them.
+ */
+export class StoreProbe {
+  readonly #store: Store;
+  readonly #timeout: number;
+  #asking: Promise<void> | undefined;
+  /** Monotonic ms. */
+  #askedAt = 0;
+  #failure: Error | undefined;
+
+  constructor(store: Store, timeout: number) {
+    this.#store = store;
+    this.#timeout = timeout;
+  }
+
+  /** Asks, and waits for the answer, for as long as it may take at most. */
+  async ask(): Promise<void> {
+    await within(this.#store.deps, this.#timeout, this.#ask());
+  }
+
+  /** What the last answer says, and whether one is overdue. Asks again. */
+  check(): Check {
+    const { ended, deps } = this.#store;
+    if (ended.aborted) return check('store', `it has ended: ${toError(ended.reason, 'the store').message}`);
+    void this.#ask();
+    const waited = deps.clock.monotonic() - this.#askedAt;
+    if (this.#asking !== undefined && waited >= this.#timeout)
+      return check('store', `it has not answered a read for ${Math.round(waited / 1000)} s`);
+    return check('store', this.#failure === undefined ? undefined : `a read failed: ${this.#failure.message}`);
+  }
+
+  #ask(): Promise<void> {
+    if (this.#asking !== undefined) return this.#asking;
+    this.#askedAt = this.#store.deps.clock.monotonic();
+    const answered = (failure: Error | undefined): void => {
+      this.#failure = failure;
+      this.#asking = undefined;
+    };
+    this.#asking = this.#store.get(Namespace, undefined, 'default').then(
+      () => answered(undefined),
+      // That there is none is an answer, too.
+      (error: unknown) => answered(isNotFound(error) ? undefined : toError(error, 'the store')),
+    );
+    return this.#asking;
+  }
 }
 
 /** Measures how late the event loop is. */

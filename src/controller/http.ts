@@ -7,6 +7,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { contentTypes, type MetricsRegistry } from './metrics/index.js';
+import { toError } from './errors.js';
 import type { Report } from './health.js';
 
 /** Where to listen. */
@@ -19,9 +20,9 @@ export interface HttpOptions {
 
 /** What is served. */
 export interface HttpSource {
-  readonly metrics: MetricsRegistry;
-  healthz(): Report;
-  readyz(): Report;
+  readonly manager: { readonly metrics: MetricsRegistry; healthz(): Report; readyz(): Report };
+  /** Finds out, in bounded time, what only asking tells; before `readyz`. */
+  probe(): Promise<void>;
 }
 
 /** A server that listens. */
@@ -34,7 +35,9 @@ export interface HttpServer {
 /** Starts to serve. Rejects when the port is taken. */
 export async function serve(options: HttpOptions, source: HttpSource): Promise<HttpServer> {
   const { port, host = '127.0.0.1' } = options;
-  const server = createServer((request, response) => answer(request, response, source));
+  const server = createServer((request, response) => {
+    answer(request, response, source).catch((error: unknown) => response.destroy(toError(error, 'the answer')));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => {
@@ -54,15 +57,16 @@ export async function serve(options: HttpOptions, source: HttpSource): Promise<H
   };
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, source: HttpSource): void {
+async function answer(request: IncomingMessage, response: ServerResponse, { manager, probe }: HttpSource): Promise<void> {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://manager');
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'method not allowed\n', { Allow: 'GET, HEAD' });
   if (pathname === '/metrics') {
     const format = request.headers.accept?.includes('application/openmetrics-text') === true ? 'openmetrics' : 'prometheus';
-    return send(response, 200, source.metrics.render(format), { 'Content-Type': contentTypes[format] });
+    return send(response, 200, manager.metrics.render(format), { 'Content-Type': contentTypes[format] });
   }
   const [, endpoint = '', check] = pathname.split('/');
-  const report = endpoint === 'healthz' || endpoint === 'livez' ? source.healthz() : endpoint === 'readyz' ? source.readyz() : undefined;
+  if (endpoint === 'readyz') await probe();
+  const report = endpoint === 'healthz' || endpoint === 'livez' ? manager.healthz() : endpoint === 'readyz' ? manager.readyz() : undefined;
   if (report === undefined) return send(response, 404, 'not found; there are /metrics, /healthz and /readyz\n');
   const excluded = new Set(searchParams.getAll('exclude'));
   const checks = report.checks.filter((each) => !excluded.has(each.name) && (check === undefined || check === '' || each.name === check));

@@ -38,6 +38,8 @@ export interface ManagerOptions {
   readonly garbageCollection?: boolean | undefined;
   /** Work that waits while nothing finishes for this long fails readiness. Default '60s'. */
   readonly wedgedAfter?: Duration | undefined;
+  /** A store that takes longer to answer a read fails readiness. Default '5s'. */
+  readonly storeTimeout?: Duration | undefined;
   /** An event loop that is late by this much fails liveness. Default '10s'. */
   readonly loopLagLimit?: Duration | undefined;
 }
@@ -121,7 +123,7 @@ export interface Manager extends AsyncDisposable {
   queue(controller: string): { inspect(): readonly InspectedKey<Cause>[]; len(): number; processing(): number; delayed(): number };
   /** Is the process alive? */
   healthz(): Report;
-  /** Does it do its work? */
+  /** Does it do its work? What it says of the store is the answer to the last question; each call asks anew. */
   readyz(): Report;
   /** What the garbage collector has in hand; undefined where it does not run. */
   collection(): CollectorStats | undefined;

@@ -16,7 +16,7 @@ import { throwAll, toError } from './errors.js';
 import { EventWriter } from './events/index.js';
 import { explainKey, runsOf } from './explain.js';
 import { GarbageCollector } from './gc/index.js';
-import { check, controllerChecks, LoopLag, report, type Check, type Report } from './health.js';
+import { check, controllerChecks, electionCheck, informersCheck, LoopLag, report, StoreProbe, type Check, type Report } from './health.js';
 import { serve, type HttpServer } from './http.js';
 import type { RunReport } from './journal.js';
 import { checkKey } from './keys.js';
@@ -62,6 +62,7 @@ class ControllerManager implements Manager {
   readonly #gracePeriod: number;
   readonly #wedgedAfter: number;
   readonly #loopLagLimit: number;
+  readonly #probe: StoreProbe;
   readonly #election: Election | undefined;
   readonly #abort = new AbortController();
   readonly #failure: Deferred<never>;
@@ -90,6 +91,7 @@ class ControllerManager implements Manager {
     this.#gracePeriod = parseDuration(options.gracePeriod ?? managerDefaults.gracePeriod, 'gracePeriod');
     this.#wedgedAfter = parseDuration(options.wedgedAfter ?? managerDefaults.wedgedAfter, 'wedgedAfter');
     this.#loopLagLimit = parseDuration(options.loopLagLimit ?? managerDefaults.loopLagLimit, 'loopLagLimit');
+    this.#probe = new StoreProbe(store, parseDuration(options.storeTimeout ?? managerDefaults.storeTimeout, 'storeTimeout'));
     const { leaderElection = false } = options;
     this.#election = leaderElection === false ? undefined : electionOf(leaderElection, this.#deps.ids);
     this.#ownInformers = options.informers === undefined;
@@ -176,7 +178,7 @@ class ControllerManager implements Manager {
     const { http, warmup = true } = this.#options;
     this.#lag.start();
     this.#removeCollector = this.metrics.onCollect(() => this.#collect());
-    if (http !== undefined) this.#http = await serve(http, this);
+    if (http !== undefined) this.#http = await serve(http, { manager: this, probe: () => this.#probe.ask() });
     for (const controller of this.#definitions.values()) this.#loops.set(controller.name, this.#makeLoop(controller));
     this.#removeEnd = onAbort(this.#store.ended, (reason) => this.#fail(toError(reason, 'the store')));
     this.informers.start();
@@ -420,25 +422,8 @@ class ControllerManager implements Manager {
     const now = this.#deps.clock.monotonic();
     const state = this.#state;
     const checks: Check[] = [check('manager', state === 'running' || state === 'standby' ? undefined : `it is ${state}`)];
-    const elector = this.#elector;
-    if (elector !== undefined && this.#election !== undefined) {
-      const silent = elector.sinceRead(now);
-      checks.push(
-        check(
-          'leader-election',
-          silent > 2 * this.#election.leaseDuration ? `the lease could not be read for ${Math.round(silent / 1000)} s` : undefined,
-        ),
-      );
-    }
-    const broken = this.informers.list.filter((informer) => informer.stats().lastError !== undefined);
-    checks.push(
-      check(
-        'informers',
-        broken.length === 0
-          ? undefined
-          : `watches fail: ${broken.map((informer) => `${informer.definition.type} (${informer.stats().lastError?.message})`).join(', ')}`,
-      ),
-    );
+    if (this.#elector !== undefined && this.#election !== undefined) checks.push(electionCheck(this.#elector, this.#election, now));
+    checks.push(this.#probe.check(), informersCheck(this.informers));
     return report([...checks, ...controllerChecks(this.#loops.values(), now, this.#wedgedAfter)]);
   }
 

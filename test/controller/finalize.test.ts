@@ -56,6 +56,31 @@ for (const transactional of [false, true]) {
       await world.advance('2s');
       expect(await world.find('a')).toBeUndefined();
     });
+
+    it.each([0, '0s', '0ms'])('a finalize that returns requeueAfter of %j is done: 0 means not at all', async (requeueAfter) => {
+      let runs = 0;
+      await using world = await openWorld([controller({ transactional, finalize: () => ((runs += 1), { requeueAfter }) })]);
+      await world.widget('a');
+      await world.flush();
+      await world.run(world.repo(Widget).delete({ namespace: 'prod', name: 'a' }));
+      await world.advance('1h');
+      expect(await world.find('a')).toBeUndefined();
+      expect(runs).toBe(1);
+    });
+
+    it.each([{ requeue: true }, 'later', { requeueAfter: 'soon' }, false])(
+      'a finalize that returns what means nothing (%j) keeps the finalizer, and is told so',
+      async (result) => {
+        await using world = await openWorld([controller({ transactional, finalize: () => result as never })]);
+        await world.widget('a');
+        await world.flush();
+        await world.run(world.repo(Widget).delete({ namespace: 'prod', name: 'a' }));
+        await world.advance('10s');
+        expect((await world.get('a')).metadata.finalizers).toEqual([finalizer]);
+        expect(world.logs('error').length).toBeGreaterThan(1);
+        expect(world.manager.explain('widgets', 'prod/a').runs[0]).toMatchObject({ outcome: 'error', phase: 'finalize' });
+      },
+    );
   });
 }
 

@@ -84,6 +84,26 @@ describe('the HTTP endpoints', () => {
     });
   });
 
+  it('/readyz asks the store before it answers', async () => {
+    const store = await openStore({ engine: memoryEngine() });
+    let broken = false;
+    const get = store.get.bind(store);
+    store.get = (...args) => (broken ? Promise.reject(new Error('the disk is on fire')) : get(...args));
+    const manager = createManager({ store, http: { port: 0 }, logger: silent });
+    await manager.start();
+    const ready = async (): Promise<[number, string]> => {
+      const response = await fetch(`http://127.0.0.1:${manager.address?.port}/readyz/store`);
+      return [response.status, await response.text()];
+    };
+    expect(await ready()).toEqual([200, 'ok']);
+    broken = true;
+    expect(await ready()).toEqual([500, '[-]store failed: a read failed: the disk is on fire\nreadyz check failed\n']);
+    broken = false;
+    expect((await ready())[0]).toBe(200);
+    await manager.stop();
+    await store.close();
+  });
+
   it('a port that is taken fails the start', async () => {
     await withManager(async (_, manager) => {
       await using store = await openStore({ engine: memoryEngine() });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { deferred } from '../../src/store/index.js';
+import { deferred, type Store } from '../../src/store/index.js';
 import {
   createManager,
   defineController,
@@ -294,6 +294,45 @@ describe('health', () => {
     await world.advance('1h');
     await world.widget('a');
     expect(world.manager.readyz().ok).toBe(true);
+  });
+
+  it('a store that fails, does not answer a read in time, or has ended fails readiness, not liveness', async () => {
+    let how: 'answers' | 'fails' | 'hangs' = 'answers';
+    const wrap = (store: Store): Store =>
+      new Proxy(store, {
+        get(target, property) {
+          const value: unknown = Reflect.get(target, property, target);
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]): unknown => {
+            if (property === 'get' && how === 'fails') return Promise.reject(new Error('the disk is on fire'));
+            if (property === 'get' && how === 'hangs') return new Promise(() => {});
+            return (value as (...all: unknown[]) => unknown).apply(target, args);
+          };
+        },
+      });
+    await using world = await openWorld([counting('widgets').controller], { wrap, storeTimeout: '2s' });
+    const ask = async () => {
+      world.manager.readyz();
+      await world.flush();
+      return world.manager.readyz().checks.find((check) => check.name === 'store');
+    };
+    expect(await ask()).toEqual({ name: 'store', ok: true, message: undefined });
+    how = 'fails';
+    await ask();
+    expect(await ask()).toEqual({ name: 'store', ok: false, message: 'a read failed: the disk is on fire' });
+    how = 'answers';
+    await ask();
+    expect(world.manager.readyz().ok).toBe(true);
+    how = 'hangs';
+    await ask();
+    await world.advance('1900ms');
+    expect(world.manager.readyz().ok).toBe(true);
+    await world.advance('3s');
+    expect(await ask()).toEqual({ name: 'store', ok: false, message: 'it has not answered a read for 5 s' });
+    expect(world.manager.healthz().ok).toBe(true);
+    how = 'answers';
+    await world.run(world.store.close());
+    expect(await ask()).toMatchObject({ ok: false, message: expect.stringMatching(/^it has ended: the store is closed/) });
   });
 
   it('a stopped manager is not ready', async () => {
