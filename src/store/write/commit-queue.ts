@@ -14,6 +14,7 @@ import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
 import { Form } from '../form.js';
 import type { FeedEvent } from '../watch/feed.js';
+import { notWritten } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Operation, QueueHost, QueueLimits } from './operation.js';
 import { CommittedEvent, preconditions } from './request.js';
@@ -517,13 +518,4 @@ export class CommitQueue {
 /** The closed store's answer to whatever still waits. */
 export function closedError(): StoreClosedError {
   return new StoreClosedError('the store is closed: open it again to use it');
-}
-
-function notWritten(cause: unknown): Error {
-  if (isStatusError(cause) && cause.reason !== 'InternalError') return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new StoreFailedError(`the commit failed (${text}); the store was opened again and the write is not there: nothing was written`, {
-    cause,
-    inDoubt: false,
-  });
 }
