@@ -20,6 +20,7 @@ import { Reader } from './read/reader.js';
 import { TypeRegistry } from './registry.js';
 import type { TypeInfo } from './registry.js';
 import { retentionPolicy } from './retention.js';
+import { SteadyEngine } from './steady-engine.js';
 import { Inside } from './transactions.js';
 import type { Transactions } from './transactions.js';
 import type {
@@ -92,7 +93,7 @@ export class EmbeddedStore implements Store {
   readonly #compactor: Compactor;
   readonly #keys: KeyKeeper;
   readonly #namespaces = new Map<string, 'active' | 'terminating'>();
-  #engine: Engine;
+  readonly #engine: SteadyEngine;
   #unlisten: () => void = () => {};
   #closing: Promise<void> | undefined;
   #failure: Error | undefined;
@@ -103,14 +104,16 @@ export class EmbeddedStore implements Store {
     this.id = parts.id;
     this.deps = deps;
     this.#options = options;
-    this.#engine = engine;
-    this.#registry = new TypeRegistry({
-      meta: { get: (name) => this.#engine.meta.get(name), set: (name, text, set) => this.#engine.meta.set(name, text, set) },
-      strict: options.strictTypes,
+    this.#feed = new Feed(engine.revision().current, options.ring);
+    this.#engine = new SteadyEngine(engine, {
+      deps,
+      source: options.source,
+      feed: this.#feed,
+      recover: (cause) => this.#queue.recover(cause),
     });
+    this.#registry = new TypeRegistry({ meta: this.#engine.meta, strict: options.strictTypes });
     parts.secrets.attach(() => this.#engine);
     this.#codec = new ObjectCodec(options.codec, parts.secrets.sealer);
-    this.#feed = new Feed(engine.revision().current, options.ring);
     const shared = {
       id: this.id,
       deps,
@@ -135,7 +138,7 @@ export class EmbeddedStore implements Store {
         ...shared,
         read: (key) => this.#read(key),
         foreign: (from, until) => this.#foreign(from, until),
-        reopen: (cause) => this.#reopen(cause),
+        reopen: (cause) => this.#engine.reopen(cause),
         failed: (error) => this.#failed(error),
         applied: (event) => this.#applied(event),
       },
@@ -223,7 +226,7 @@ export class EmbeddedStore implements Store {
     for (const { key, object } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
       this.#namespaces.set(key.name, object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
     }
-    this.#listen();
+    this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
     this.#compactor.start();
     await this.#keys.start();
   }
@@ -381,8 +384,9 @@ export class EmbeddedStore implements Store {
 
   async #foreign(from: number, until: number): Promise<{ batch: FeedBatch; versions: number[] }[]> {
     const found: { batch: FeedBatch; versions: number[] }[] = [];
-    for await (const batch of this.#engine.changes(from, { limit: Math.min(until - from, 256) })) {
-      if (batch.changes.some((change) => !this.#registry.knows(change.entry.key.type))) await this.#registry.reload();
+    const { now } = this.#engine;
+    for await (const batch of now.changes(from, { limit: Math.min(until - from, 256) })) {
+      if (batch.changes.some((change) => !this.#registry.knows(change.entry.key.type))) await this.#registry.reload(now.meta);
       found.push({
         batch: { revision: batch.revision, events: batch.changes.map((change) => this.#hub.decode(change)) },
         versions: batch.changes.map((change) => change.entry.version),
@@ -404,20 +408,9 @@ export class EmbeddedStore implements Store {
     return planned.form.glimpse.metadata.deletionTimestamp === undefined ? 'active' : 'terminating';
   }
 
-  #listen(): void {
-    this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
-  }
-
-  async #reopen(cause: unknown): Promise<void> {
-    this.deps.logger.error({ err: cause }, 'a commit failed; the store is opened again to find out what became of it');
-    this.#unlisten();
-    await this.#engine.close().catch((error: unknown) => this.deps.logger.warn({ err: error }, 'closing the failed engine failed'));
-    this.#engine = await this.#options.source.open({ deps: this.deps });
-    this.#listen();
-  }
-
   #failed(error: Error): void {
     this.#failure = error;
+    this.#engine.stop(error);
     this.deps.logger.error({ err: error }, 'the store has stopped');
     this.#hub.close(error);
     this.#ended.abort(error);

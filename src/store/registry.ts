@@ -166,8 +166,9 @@ export class TypeRegistry {
   }
 
   /** Takes in what other processes have registered since. */
-  async reload(): Promise<void> {
-    for (const [type, remembered] of Object.entries(await this.#read())) if (!this.#own.has(type)) this.#remembered.set(type, remembered);
+  async reload(meta: EngineMeta = this.#meta): Promise<void> {
+    for (const [type, remembered] of Object.entries(await readTypes(meta)))
+      if (!this.#own.has(type)) this.#remembered.set(type, remembered);
     this.#unnamed.clear();
   }
 
@@ -197,11 +198,11 @@ export class TypeRegistry {
       this.#saved = registrations;
     }
   }
+}
 
-  async #read(): Promise<Record<string, RememberedType>> {
-    const text = await this.#meta.get(META_NAME);
-    return text === undefined ? {} : (JSON.parse(text) as Record<string, RememberedType>);
-  }
+async function readTypes(meta: EngineMeta): Promise<Record<string, RememberedType>> {
+  const text = await meta.get(META_NAME);
+  return text === undefined ? {} : (JSON.parse(text) as Record<string, RememberedType>);
 }
 
 /** What was sensitive to anybody stays so. */

@@ -104,6 +104,7 @@ describe('addresses', () => {
         ),
       },
       { weight: 4, arbitrary: fc.stringMatching(/^[a-z][a-z0-9.-]{0,7}$/) },
+      { weight: 4, arbitrary: fc.stringMatching(/^[a-z][a-z0-9]{0,7}$/) },
     );
     let made = 0;
     await fc.assert(

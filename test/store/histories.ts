@@ -115,16 +115,15 @@ export class History {
   async #get(client: number, key: string): Promise<void> {
     const called = this.#tick();
     const read = await this.#read(key);
-    if (read !== 'failed') this.#tell({ client, key, called, kind: 'get', outcome: 'ok', read: read?.spec.size ?? ABSENT });
+    this.#tell({ client, key, called, kind: 'get', outcome: 'ok', read: read?.spec.size ?? ABSENT });
   }
 
-  /** `failed`: the store was just then being opened anew after a commit that failed, and said so. */
-  async #read(key: string): Promise<Told | 'failed' | undefined> {
+  /** Commits may fail at any moment; a read waits then, and never fails for it. */
+  async #read(key: string): Promise<Told | undefined> {
     try {
       return await this.#store.get(Widget, ...place(key));
     } catch (error) {
       if (isNotFound(error)) return undefined;
-      if (isFailed(error)) return 'failed';
       throw error;
     }
   }
@@ -159,7 +158,6 @@ export class History {
   async #compareAndSet(client: number, key: string, random: SeededRandom): Promise<void> {
     const called = this.#tick();
     const current = await this.#read(key);
-    if (current === 'failed') return;
     this.#tell({ client, key, called, kind: 'get', outcome: 'ok', read: current?.spec.size ?? ABSENT });
     if (current === undefined) return;
     if (random.below(2) === 0) await sleep(this.#store.deps, random.below(5));
@@ -245,12 +243,7 @@ export class History {
 
   async #list(client: number, namespace: string | undefined): Promise<void> {
     const called = this.#tick();
-    const listed: ListResult<Told> | undefined = await this.#store.list(Widget, namespace).catch((error: unknown) => {
-      if (isFailed(error)) return undefined;
-      throw error;
-    });
-    if (listed === undefined) return;
-    const { items, resourceVersion } = listed;
+    const { items, resourceVersion }: ListResult<Told> = await this.#store.list(Widget, namespace);
     const found = new Map(items.map(({ metadata, spec }) => [`${metadata.namespace}/${metadata.name}`, spec.size]));
     const returned = this.#tick();
     for (const key of this.#keys) {
@@ -324,22 +317,9 @@ export class History {
     for (;;) {
       const event = await this.#next(watch, over);
       if (event === undefined) break;
-      if (event === 'failed') left = 0;
-      else {
-        events.push(event);
-        if (event.resume !== 'initial') resume = event.resume;
-        left -= 1;
-      }
-      if (event === 'failed' && resume === undefined) {
-        // Nothing to go on from yet: the list is asked for anew.
-        events.length = 0;
-        watch = this.#store.watch(Widget, namespace, {
-          labelSelector,
-          bookmarks: true,
-          ...(since === undefined ? { initial: true } : { since: String(since) }),
-        });
-        continue;
-      }
+      events.push(event);
+      if (event.resume !== 'initial') resume = event.resume;
+      left -= 1;
       if (left > 0 || resume === undefined) {
         if (random.below(10) === 0) await sleep(this.#store.deps, random.below(6));
         continue;
@@ -356,13 +336,12 @@ export class History {
   }
 
   /** The next event; undefined when the end has come and all was scanned. */
-  async #next(watch: Watch<Told>, over: AbortSignal): Promise<Event | 'failed' | undefined> {
+  async #next(watch: Watch<Told>, over: AbortSignal): Promise<Event | undefined> {
     let settled = false;
     const pulling = watch.next().then(
       ({ value }) => value as Event | undefined,
       (error: unknown) => {
         if (isStoreClosed(error)) return undefined;
-        if (isFailed(error)) return 'failed' as const;
         throw error;
       },
     );
@@ -404,7 +383,7 @@ export class History {
       const count = 1 + random.below(50);
       while (events.length < count) {
         const event = await this.#next(watch, over);
-        if (event === undefined || event === 'failed') break;
+        if (event === undefined) break;
         events.push(event);
       }
       await watch.close();
@@ -425,8 +404,6 @@ export class History {
     return checkHistory(this, { store, seed: this.#options.seed });
   }
 }
-
-const isFailed = (error: unknown): boolean => (error as { inDoubt?: boolean }).inDoubt === false;
 
 function outcomeOf(error: unknown): Outcome {
   if (isAlreadyExists(error)) return 'exists';

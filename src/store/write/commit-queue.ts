@@ -62,6 +62,8 @@ export class CommitQueue {
   #catchUp = false;
   /** How long a commit takes lately, ms. */
   #commitMs = 0;
+  /** Why the engine has to be opened anew, though no commit has failed. */
+  #broken: unknown;
 
   /** `prefix` sets this process' request ids apart from those of others. */
   constructor(host: QueueHost, options: { readonly prefix: string; readonly limits?: QueueLimits }) {
@@ -141,6 +143,14 @@ export class CommitQueue {
   foreignAdvance(): void {
     this.#catchUp = true;
     if (!this.#sending && this.#stopped === undefined) void this.#send();
+  }
+
+  /** The engine was found dead by somebody else than a commit: has it opened anew. False when nothing is done any more. */
+  recover(cause: unknown): boolean {
+    if (this.#stopped !== undefined) return false;
+    this.#broken = cause;
+    if (!this.#sending) void this.#send();
+    return true;
   }
 
   #full(): boolean {
@@ -322,9 +332,14 @@ export class CommitQueue {
     try {
       while (this.#stopped === undefined) {
         sent = [];
+        if (this.#broken !== undefined) await this.#inDoubt([], this.#broken);
         if (this.#catchUp) {
           this.#catchUp = false;
-          await this.#applyForeign(this.#host.engine().revision().current);
+          try {
+            await this.#applyForeign(this.#host.engine().revision().current);
+          } catch (error) {
+            await this.#inDoubt([], error);
+          }
           this.#host.feed.announce();
         }
         const { batch, requests } = this.#nextBatch();
@@ -463,6 +478,7 @@ export class CommitQueue {
 
   /** A commit failed: what became of it is read from the log of a freshly opened engine. */
   async #inDoubt(batch: readonly Sent[], cause: unknown): Promise<void> {
+    this.#broken = undefined;
     try {
       await this.#host.reopen(cause);
     } catch (error) {
