@@ -118,6 +118,7 @@ export class EmbeddedStore implements Store {
       id: this.id,
       deps,
       feed: this.#feed,
+      ended: this.#ended.signal,
       codec: this.#codec,
       registry: this.#registry,
       states: this.#states,

@@ -20,6 +20,8 @@ import type {
   EngineStats,
   Entry,
   IndexEntry,
+  InPlaceRange,
+  InPlaceReads,
   Key,
   Prefix,
   RangeOptions,
@@ -43,10 +45,21 @@ const stages = { none: 0, log: 1, all: 2 } as const;
 type Stage = (typeof stages)[keyof typeof stages];
 type ChangesOptions = { readonly limit?: number | undefined; readonly signal?: AbortSignal | undefined };
 
+/** The engine failed under a read in place, which cannot wait for the next one: the same read without `inPlace` does. */
+export class EngineGone extends Error {
+  override readonly name = 'EngineGone';
+}
+
 export class SteadyEngine implements Engine {
   readonly meta: EngineMeta = {
     get: (name) => this.#steadily(stages.log, (engine) => engine.meta.get(name)),
     set: (name, text, options) => this.#writing((engine) => engine.meta.set(name, text, options)),
+  };
+  readonly #inPlace: InPlaceReads = {
+    get: (key, use) => this.#atOnce((reads) => reads.get(key, use)),
+    range: <T>(prefix: Prefix, options: RangeOptions, use: (entry: Entry) => T): Promise<InPlaceRange<T>> =>
+      this.#steadily(stages.all, (engine) => engine.inPlace!.range(prefix, options, use)),
+    changes: (from, limit, use) => this.#atOnce((reads) => reads.changes(from, limit, use)),
   };
   readonly #host: SteadyHost;
   readonly #listeners = new Map<(revision: number) => void, () => void>();
@@ -78,6 +91,11 @@ export class SteadyEngine implements Engine {
 
   get capabilities(): Engine['capabilities'] {
     return this.#engine.capabilities;
+  }
+
+  /** Undefined where the engine has none, and while nothing may be read: who waits does so in `get`, `range` and `changes`. */
+  get inPlace(): InPlaceReads | undefined {
+    return this.#stage === stages.all && this.#engine.inPlace !== undefined ? this.#inPlace : undefined;
   }
 
   /** While there is no engine: as it last was. */
@@ -208,6 +226,15 @@ export class SteadyEngine implements Engine {
   close(): Promise<void> {
     this.stop(new StoreClosedError('the store is closed: open it again to use it'));
     return this.#engine.close();
+  }
+
+  #atOnce<T>(read: (reads: InPlaceReads) => T): T {
+    const engine = this.#engine;
+    try {
+      return read(engine.inPlace!);
+    } catch (error) {
+      throw this.#isGone(engine, error) ? new EngineGone('the engine failed under a read', { cause: error }) : error;
+    }
   }
 
   async #steadily<T>(stage: Stage, read: (engine: Engine) => Promise<T>): Promise<T> {

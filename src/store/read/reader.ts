@@ -17,11 +17,11 @@ import {
   touchesSensitive,
 } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
-import type { Deps } from '../deps.js';
 import type { Engine, Entry, IndexEntry, InPlaceReads, Key, Prefix, RangeOptions } from '../engine.js';
 import { describeKey, keyId, parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo, TypeRegistry } from '../registry.js';
+import { EngineGone } from '../steady-engine.js';
 import type { FailedItem, HistoricalVersion, HistoryOptions, ListOptions, ListResult, Selectors } from '../types.js';
 import { checkWindow } from '../watch/watcher.js';
 import type { FeedEvent } from '../watch/feed.js';
@@ -30,11 +30,12 @@ import type { Stored } from '../write/rules.js';
 import { fieldIndex } from '../write/writer.js';
 import { decodeContinue, encodeContinue, questionOf } from './continue-token.js';
 import { isKeyOrder, sortItems, sortPaths } from './sort.js';
+import { whenVisible } from './to-come.js';
+import type { ToComeHost } from './to-come.js';
 
-export interface ReaderHost {
+export interface ReaderHost extends ToComeHost {
   /** Identity of the store, which its tokens carry. */
   readonly id: string;
-  readonly deps: Deps;
   readonly codec: ObjectCodec;
   readonly registry: TypeRegistry;
   engine(): Engine;
@@ -86,13 +87,19 @@ export class Reader {
   get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Stored | Promise<Stored> {
     const inPlace = resourceVersion === undefined ? this.#inPlace(info) : undefined;
     if (inPlace === undefined) return this.#get(info, key, resourceVersion);
-    const object = inPlace.get(key, (entry) => this.#host.codec.plain(info, entry));
+    let object: Stored | undefined;
+    try {
+      object = inPlace.get(key, (entry) => this.#host.codec.plain(info, entry));
+    } catch (error) {
+      if (error instanceof EngineGone) return this.#get(info, key, resourceVersion);
+      throw error;
+    }
     if (object === undefined) throw notFound(key);
     return object;
   }
 
   async #get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Promise<Stored> {
-    const at = resourceVersion === undefined ? undefined : this.#at(resourceVersion);
+    const at = resourceVersion === undefined ? undefined : await this.#at(resourceVersion);
     const entry = await this.#host.engine().get(key, at === undefined ? undefined : { at });
     if (entry === undefined) throw notFound(key, at);
     await this.checkReplay(info, entry, at);
@@ -136,13 +143,13 @@ export class Reader {
     }
     for (const path of sortPaths(options.sortBy)) refuseSensitive(info, path, 'sortBy');
     const question = questionOf([this.#host.id, info.type, prefix.namespace, selectors.labels?.toString(), selectors.fields?.toString()]);
-    let at = options.resourceVersion === undefined ? undefined : this.#at(options.resourceVersion);
+    let at = options.resourceVersion === undefined ? undefined : await this.#at(options.resourceVersion);
     let after: Key | undefined;
     if (options.continue !== undefined) {
       const position = decodeContinue(options.continue, question);
       if (at !== undefined && at !== position.revision)
         throw new BadRequestError('resourceVersion and continue disagree: leave resourceVersion out for the pages that follow');
-      at = this.#at(String(position.revision));
+      at = await this.#at(String(position.revision));
       after = position.after;
     }
     const revision = at ?? this.#host.visible();
@@ -379,11 +386,10 @@ export class Reader {
     }
   }
 
-  #at(resourceVersion: string): number {
+  async #at(resourceVersion: string): Promise<number> {
     const revision = parseRevision(resourceVersion, 'resourceVersion');
-    const current = this.#host.visible();
-    checkWindow(revision, this.#host.engine().revision().compacted, current);
-    if (revision > current) throw new BadRequestError(`revision ${revision} is in the future: the newest is ${current}`);
+    if (revision > this.#host.visible()) await whenVisible(this.#host, revision);
+    checkWindow(revision, this.#host.engine().revision().compacted, this.#host.visible());
     return revision;
   }
 }

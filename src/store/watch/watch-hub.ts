@@ -9,6 +9,7 @@ import type { ObjectCodec } from '../object-codec.js';
 import type { Reader } from '../read/reader.js';
 import { parseSelectors } from '../read/reader.js';
 import type { TypeRegistry } from '../registry.js';
+import { EngineGone } from '../steady-engine.js';
 import type { WatchOptions } from '../types.js';
 import type { Feed, FeedBatch, FeedEvent } from './feed.js';
 import { INITIAL } from './public-events.js';
@@ -61,10 +62,17 @@ export class WatchHub implements WatchSource {
     checkWindow(from, this.compacted(), this.feed.visible);
     const { inPlace } = this.#host.engine();
     if (inPlace === undefined) return this.#replaySlowly(from, scope, limit);
+    let found: ReturnType<typeof inPlace.changes<Version | undefined>>;
+    try {
+      found = inPlace.changes(from, limit, (entry) => this.#read(entry, scope));
+    } catch (error) {
+      if (error instanceof EngineGone) return this.#replaySlowly(from, scope, limit);
+      throw error;
+    }
     const visible = this.feed.visible;
     const batches: FeedBatch[] = [];
     let scanned = from;
-    for (const { revision, changes } of inPlace.changes(from, limit, (entry) => this.#read(entry, scope))) {
+    for (const { revision, changes } of found) {
       if (revision > visible) break;
       scanned = revision;
       const events: FeedEvent[] = [];

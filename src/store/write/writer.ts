@@ -7,7 +7,7 @@ import { cloneJson, fieldText, getPath, isDecryption } from '../../schemas/index
 import type { OwnerReference } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
 import type { IndexEntry, Key, Verb } from '../engine.js';
-import { Form } from '../form.js';
+import type { Form } from '../form.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo } from '../registry.js';
 import type { Decision, Operation } from './operation.js';

@@ -175,7 +175,20 @@ export function readCases({ describe, it }: Runner, on: Case): void {
         assert.deepEqual((await store.list(Widget, 'prod', { resourceVersion: then })).items, before.items);
         assert.equal((await store.get(Widget, 'prod', 'w0002', { resourceVersion: then })).spec.size, 2);
         await assert.rejects(store.get(Widget, 'prod', 'w0009', { resourceVersion: then }), isNotFound);
-        await assert.rejects(store.get(Widget, 'prod', 'w0001', { resourceVersion: '99999' }), /future/);
+      }),
+    );
+    it(
+      'waits for a revision that is still to come, and shows it',
+      on(async (store) => {
+        await fill(store, 3);
+        const next = String(Number(store.revision) + 1);
+        const reading = [
+          store.get(Widget, 'prod', 'w0001', { resourceVersion: next }).then((widget) => widget.spec.size),
+          store.list(Widget, 'prod', { resourceVersion: next }).then((list) => list.items.length),
+        ];
+        await store.update(Widget, 'prod', 'w0001', { spec: { size: 100 } });
+        await store.create(Widget, 'prod', 'later', { spec: { size: 1 } });
+        assert.deepEqual(await Promise.all(reading), [100, 3]);
       }),
     );
     it(
