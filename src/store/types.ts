@@ -356,6 +356,7 @@ export interface Store extends StoreVerbs, AsyncDisposable {
     name: string,
     options?: HistoryOptions,
   ): Promise<HistoricalVersion<CachedResource<T>>[]>;
+  /** @throws {NotFoundError} @throws {ExpiredError} for a version at or below the compaction revision that is not kept */
   getVersion<T extends TypeRef>(type: T, namespace: string | undefined, name: string, version: string): Promise<Resource<T>>;
   /** Restores the spec of a kept version as a new generation. */
   rollback<T extends TypeRef>(

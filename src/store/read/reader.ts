@@ -7,6 +7,7 @@
 import {
   BadRequestError,
   DecryptionError,
+  ExpiredError,
   InvalidError,
   NotFoundError,
   isCorrupt,
@@ -253,17 +254,16 @@ export class Reader {
   async version(info: TypeInfo, key: Key, version: string): Promise<Stored> {
     const revision = parseRevision(version, 'version');
     const [entry, older] = await this.#host.engine().versions(key, { limit: 2, before: revision + 1 });
-    if (entry === undefined || entry.revision !== revision) {
-      throw new NotFoundError(`${describeKey(key)} has no version ${revision}: getHistory tells which are kept`, {
-        details: detailsOf(key),
-      });
+    const shown = entry?.value === undefined ? older : entry;
+    if (entry?.revision === revision && shown !== undefined) return this.#host.codec.plain(info, shown);
+    const { compacted } = this.#host.engine().revision();
+    if (compacted > 0 && revision <= compacted) {
+      throw new ExpiredError(
+        `version ${revision} of ${describeKey(key)} is no longer kept, if it was ever there: getHistory tells which are`,
+        { compactedRevision: String(compacted), currentRevision: String(this.#host.visible()) },
+      );
     }
-    const shown = entry.value === undefined ? older : entry;
-    if (shown === undefined)
-      throw new NotFoundError(`${describeKey(key)} was deleted at ${revision} and its last state is no longer kept`, {
-        details: detailsOf(key),
-      });
-    return this.#host.codec.plain(info, shown);
+    throw new NotFoundError(`${describeKey(key)} has no version ${revision}: getHistory tells which are kept`, { details: detailsOf(key) });
   }
 
   /** Reads in slices at one revision, with a turn of the event loop between them. */
