@@ -28,6 +28,7 @@ import type {
   TransactionOptions,
   TypeRef,
   UpdateOptions,
+  BackupReport,
   VerifyReport,
   Watch,
   WatchOptions,
@@ -275,6 +276,9 @@ class BoundStore implements Store {
   }
   stats(): Promise<StoreStats> {
     return this.#store.stats();
+  }
+  backup(directory: string): Promise<BackupReport> {
+    return this.#store.backup(directory);
   }
   verify(): Promise<VerifyReport> {
     return this.#store.verify();

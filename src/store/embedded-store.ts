@@ -24,6 +24,7 @@ import { SteadyEngine } from './steady-engine.js';
 import { Inside } from './transactions.js';
 import type { Transactions } from './transactions.js';
 import type {
+  BackupReport,
   CachedResource,
   CollectionOptions,
   Fence,
@@ -210,6 +211,7 @@ export class EmbeddedStore implements Store {
       rotateKeys: (options) => this.rotateKeys(options),
       keys: () => this.keys(),
       dropKey: (id) => this.dropKey(id),
+      backup: (directory) => this.backup(directory),
       verify: () => this.verify(),
       stats: () => this.stats(),
       fenced: (other) => this.fenced(other),
@@ -304,6 +306,13 @@ export class EmbeddedStore implements Store {
   async dropKey(id: string): Promise<void> {
     this.#check();
     await this.#keys.drop(id);
+  }
+
+  async backup(directory: string): Promise<BackupReport> {
+    this.#check();
+    if (typeof directory !== 'string' || directory === '') throw new BadRequestError('backup takes the name of a directory');
+    const { revision } = await this.#engine.backup(directory);
+    return { revision: String(revision) };
   }
 
   async verify(): Promise<VerifyReport> {

@@ -243,6 +243,11 @@ export interface Engine {
   stats(): Promise<EngineStats>;
   /** Reads everything and holds it against itself: checksums, log against objects, indexes against both. */
   verify(): Promise<{ readonly ok: boolean; readonly checked: number; readonly problems: readonly string[] }>;
+  /**
+   * Copies everything, as of one revision not older than the call, into a directory that is empty or not there, from which
+   * a store can be opened. Absent where there is nothing to copy to a directory.
+   */
+  backup?(directory: string): Promise<{ readonly revision: number }>;
   close(): Promise<void>;
 }
 

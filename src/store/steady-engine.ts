@@ -7,7 +7,7 @@
  * - Objects are read only when the store has caught up with the log, so that nobody sees what its writers were not told of.
  *   The log and `meta` are open before that, because catching up needs them.
  */
-import { StoreClosedError, isStoreClosed, isStoreFailed, isStoreFull } from '../schemas/index.js';
+import { BadRequestError, StoreClosedError, isStoreClosed, isStoreFailed, isStoreFull } from '../schemas/index.js';
 import type { Deps } from './deps.js';
 import type {
   ChangeBatch,
@@ -188,6 +188,13 @@ export class SteadyEngine implements Engine {
   async compact(revision: number, options: CompactOptions): Promise<void> {
     await this.#writing((engine) => engine.compact(revision, options));
     this.revision();
+  }
+
+  /** @throws {BadRequestError} when the engine keeps nothing in a directory */
+  async backup(directory: string): Promise<{ readonly revision: number }> {
+    if (this.#engine.backup === undefined)
+      throw new BadRequestError(`the ${this.name} engine keeps nothing in a directory: there is nothing to back up`);
+    return this.#steadily(stages.all, (engine) => engine.backup!(directory));
   }
 
   onForeignCommit(listener: (revision: number) => void): () => void {

@@ -329,6 +329,11 @@ export interface VerifyReport {
   readonly problems: readonly string[];
 }
 
+export interface BackupReport {
+  /** The newest revision in the copy: at least that of every write that was acknowledged before the call. */
+  readonly revision: string;
+}
+
 export interface Store extends StoreVerbs, AsyncDisposable {
   /** Identity of the stored data, given when it was first made. */
   readonly id: string;
@@ -379,6 +384,12 @@ export interface Store extends StoreVerbs, AsyncDisposable {
   keys(): Promise<readonly KeyStatus[]>;
   /** Forgets a key, and destroys it where the provider can. @throws {NotFoundError} @throws {ConflictError} while it seals anything */
   dropKey(id: string): Promise<void>;
+  /**
+   * Copies the store, as it is at one revision, into a directory that is empty or not there; writers go on. A store opens from
+   * the copy (`openStore({ path })`); its keys are no part of it. See docs/store.md.
+   * @throws {BadRequestError} when the directory is not empty, or the engine keeps nothing in a directory @throws {StoreFullError}
+   */
+  backup(directory: string): Promise<BackupReport>;
   verify(): Promise<VerifyReport>;
   stats(): Promise<StoreStats>;
   close(): Promise<void>;

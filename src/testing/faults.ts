@@ -26,6 +26,7 @@ export const storeVerbs = [
   'rollback',
   'compact',
   'rotateKeys',
+  'backup',
   'verify',
   'stats',
 ] as const;

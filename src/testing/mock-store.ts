@@ -93,6 +93,7 @@ const shapes: Readonly<Record<StoreVerb, (args: readonly unknown[]) => StoreCall
   rollback: ([type, namespace, name, , options]) => fact('rollback', type, { namespace, name, options }),
   compact: () => fact('compact', undefined, {}),
   rotateKeys: () => fact('rotateKeys', undefined, {}),
+  backup: () => fact('backup', undefined, {}),
   verify: () => fact('verify', undefined, {}),
   stats: () => fact('stats', undefined, {}),
 };
@@ -166,6 +167,7 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
     rollback: spy('rollback'),
     compact: spy('compact'),
     rotateKeys: spy('rotateKeys'),
+    backup: spy('backup'),
     verify: spy('verify'),
     stats: spy('stats'),
     keys: fn(async () => []),

@@ -282,6 +282,9 @@ export class StoreFace implements Store {
   dropKey(id: string): Promise<void> {
     return this.#call(callOf('rotateKeys', undefined, {}), (store) => store.dropKey(id));
   }
+  backup(directory: string): ReturnType<Store['backup']> {
+    return this.#call(callOf('backup', undefined, {}), (store) => store.backup(directory));
+  }
   verify(): ReturnType<Store['verify']> {
     return this.#call(callOf('verify', undefined, {}), (store) => store.verify());
   }

@@ -100,7 +100,8 @@ async function preflight(path: string, scheduler: Scheduler): Promise<void> {
   }
 }
 
-async function readId(directory: string): Promise<StoreId | undefined> {
+/** What `store.id` tells, if it is there. @throws {CorruptError} */
+export async function readId(directory: string): Promise<StoreId | undefined> {
   let text: string;
   try {
     text = await readFile(idPath(directory), 'utf8');
@@ -128,6 +129,11 @@ export async function writeId(directory: string, id: StoreId): Promise<void> {
     await file.close();
   }
   await rename(temporary, idPath(directory));
+  await syncDirectory(directory);
+}
+
+/** Makes the names in a directory durable. */
+export async function syncDirectory(directory: string): Promise<void> {
   const folder = await open(directory, 'r');
   try {
     await folder.sync();

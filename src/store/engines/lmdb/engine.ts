@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises';
 import type { Deps } from '../../deps.js';
 import type { Engine, EngineSource, EngineStats } from '../../engine.js';
 import { checkLimit } from '../checks.js';
+import { backupLmdb } from './backup.js';
 import { changesInPlace, readChanges } from './changes.js';
 import { Committer } from './commit.js';
 import { compactLmdb } from './compaction.js';
@@ -76,6 +77,8 @@ function createEngine(session: Session): Engine {
   const reader = new Reader(session);
   const committer = new Committer(session, LIMITS);
   const foreign = new ForeignWatch(session);
+  /** Copies that are being made: the environment must stay open under them. */
+  const copying = new Set<Promise<unknown>>();
   return {
     name: 'lmdb',
     limits: LIMITS,
@@ -102,8 +105,14 @@ function createEngine(session: Session): Engine {
     onForeignCommit: (listener) => foreign.listen(listener),
     stats: () => readStats(session),
     verify: () => verifyLmdb(session),
+    backup(directory) {
+      const copy = backupLmdb(session, directory).finally(() => copying.delete(copy));
+      copying.add(copy);
+      return copy;
+    },
     async close() {
       foreign.stop();
+      await Promise.allSettled(copying);
       await session.close();
     },
   };

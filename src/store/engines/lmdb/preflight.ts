@@ -46,7 +46,9 @@ export async function checkDataFile(file: FileHandle, path: string): Promise<voi
   // After the metas: a writer extends the file before it writes the meta that needs it.
   const { size } = await file.stat();
   const newer = first.transaction > second.transaction ? first : second;
-  if (newer.transaction > 1 && Math.abs(first.transaction - second.transaction) !== 1)
+  // A copy without free pages has one meta page, and an empty one until its first write.
+  const isCopy = first.transaction === 0 && first.trees.every(({ root }) => root === NO_PAGE);
+  if (newer.transaction > 1 && !isCopy && Math.abs(first.transaction - second.transaction) !== 1)
     throw damaged('its meta pages are not of consecutive transactions');
   for (const { root } of newer.trees) {
     if (root !== NO_PAGE && (root < 2n || root > BigInt(newer.lastPage))) throw damaged('a tree begins outside of it');
