@@ -2,7 +2,8 @@
  * The window's trailing edge: moves the compaction revision up behind the present, by time and by bytes.
  *
  * Invariants: time is monotonic, so a jump of the wall clock neither empties the window nor stops it; one compaction at a
- * time, in small steps; a failed one is logged and tried again at the next beat, nothing is lost by it.
+ * time, in small steps; a failed one is logged and tried again at the next beat, nothing is lost by it. The window is longer
+ * than asked by two beats at most, and a beat is a fraction of it: else a file would have room for several windows.
  */
 import type { Deps, Timer } from './deps.js';
 import type { Engine, RetentionPolicy } from './engine.js';
@@ -13,8 +14,9 @@ export interface WindowLimits {
 }
 
 export const windowDefaults: WindowLimits = Object.freeze({ timeMs: 5 * 60 * 1000, bytes: 256 * 1024 * 1024 });
-/** How often the edge is looked at, ms. */
-const BEAT = 10_000;
+/** How often the edge is looked at, ms: ten times a window, within these bounds. */
+const LONGEST_BEAT = 10_000;
+const SHORTEST_BEAT = 1000;
 
 export interface CompactorHost {
   readonly deps: Deps;
@@ -30,10 +32,13 @@ export class Compactor {
   #samples: { readonly revision: number; readonly at: number }[] = [];
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
+  /** Until the next look. Short while the bytes rule: they come as fast as writers write. */
+  #pace: number;
 
   constructor(host: CompactorHost, limits: WindowLimits) {
     this.#host = host;
     this.#limits = limits;
+    this.#pace = beatOf(limits);
   }
 
   start(): void {
@@ -61,7 +66,7 @@ export class Compactor {
 
   #arm(): void {
     this.#timer = this.#host.deps.scheduler.after(
-      BEAT,
+      this.#pace,
       () => {
         this.#beat().then(
           () => this.#again(),
@@ -89,6 +94,7 @@ export class Compactor {
     if (oldest !== undefined && now - oldest.at >= this.#limits.timeMs) target = oldest.revision;
     const { compacted } = this.#host.engine().revision();
     const { windowBytes } = await this.#host.engine().stats();
+    this.#pace = windowBytes > this.#limits.bytes ? SHORTEST_BEAT : beatOf(this.#limits);
     if (windowBytes > this.#limits.bytes) {
       // Bytes are spread over the window about evenly: cut the part that is too much, and look again at the next beat.
       const over = 1 - this.#limits.bytes / windowBytes;
@@ -96,4 +102,8 @@ export class Compactor {
     }
     if (target > compacted) await this.compact(target);
   }
+}
+
+function beatOf({ timeMs }: WindowLimits): number {
+  return Math.min(LONGEST_BEAT, Math.max(SHORTEST_BEAT, timeMs / 10));
 }
