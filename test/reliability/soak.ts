@@ -103,13 +103,13 @@ try {
     }
   });
 
-  const samples: { readonly at: number; readonly rss: number; readonly file: number; readonly p99: number }[] = [];
+  const samples: { readonly at: number; readonly rss: number; readonly file: number; readonly window: number; readonly p99: number }[] = [];
   const sampling = (async () => {
     delay.enable();
     while (elapsed() < ms && failed === undefined) {
       await sleep(deps, Math.max(1000, ms / 60));
-      const { bytes } = await store.stats();
-      samples.push({ at: elapsed(), rss: anonymousMemory(), file: bytes, p99: delay.percentile(99) / 1e6 });
+      const { bytes, windowBytes } = await store.stats();
+      samples.push({ at: elapsed(), rss: anonymousMemory(), file: bytes, window: Number(windowBytes), p99: delay.percentile(99) / 1e6 });
       delay.reset();
       const { at, rss, file, p99 } = samples.at(-1)!;
       process.stdout.write(
@@ -135,8 +135,9 @@ try {
     file: mean(0.75, 1.1, ({ file }) => file) / mean(0.5, 0.75, ({ file }) => file),
   };
   const p99 = mean(0.25, 1.1, (sample) => sample.p99);
+  const times = mean(0.75, 1.1, ({ file }) => file) / mean(0.75, 1.1, ({ window }) => window);
   process.stdout.write(
-    `${(ms / 60_000).toFixed(1)} minutes, ${Math.round((writes * 1000) / ms)} writes/s of ${rate} asked for: anonymous memory in the last quarter is ${growth.rss.toFixed(2)} of that in the third, the file ${growth.file.toFixed(2)}; loop delay p99 ${p99.toFixed(1)} ms (mean of the samples); verify() is clean, no warning from Node\n`,
+    `${(ms / 60_000).toFixed(1)} minutes, ${Math.round((writes * 1000) / ms)} writes/s of ${rate} asked for: anonymous memory in the last quarter is ${growth.rss.toFixed(2)} of that in the third, the file ${growth.file.toFixed(2)} (${times.toFixed(1)} times the window's content); loop delay p99 ${p99.toFixed(1)} ms (mean of the samples); verify() is clean, no warning from Node\n`,
   );
   assert.ok(growth.rss < 1.2, 'memory grows');
   assert.ok(growth.file < 1.2, 'the file grows');

@@ -68,6 +68,8 @@ export async function boundHistory(options: {
       if (compactEvery === undefined) await new Promise<void>((resolve) => void deps.scheduler.after(1000, resolve));
       else await store.compact(String(Number(store.revision) - 100));
     }
+    // The revision is announced before what lies below it is deleted: waits for the end of that.
+    await store.compact((await store.stats()).compactRevision);
     const stats = await store.stats();
     const compactRevision = Number(stats.compactRevision);
     assert.ok(compactRevision > Number(first), 'the window has moved');
