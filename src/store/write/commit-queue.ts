@@ -8,7 +8,7 @@
  * - Changes of other processes enter the ring before our own later ones.
  * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
  */
-import { AbortedError, StoreClosedError, StoreFailedError, TooManyRequestsError, isStatusError } from '../../schemas/index.js';
+import { AbortedError, StoreClosedError, StoreFailedError, isStatusError } from '../../schemas/index.js';
 import type { CommitRequest, CommitResult, Key } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
@@ -18,6 +18,7 @@ import { notWritten } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Operation, QueueHost, QueueLimits } from './operation.js';
 import { CommittedEvent, preconditions } from './request.js';
+import { Room } from './room.js';
 import type { Stored } from './rules.js';
 import { Planned } from './states.js';
 import type { KeyState, Origin, PlannedExpect } from './states.js';
@@ -54,10 +55,7 @@ export class CommitQueue {
   #order = 0;
   #ids = 0;
   #stopped: Error | undefined;
-  /** Writers that wait for room, first come first served. */
-  readonly #room = new Set<() => void>();
-  /** Places given to writers that have not taken them yet. */
-  #given = 0;
+  readonly #room: Room;
   #idle: (() => void)[] = [];
   #catchUp = false;
   /** How long a commit takes lately, ms. */
@@ -70,6 +68,8 @@ export class CommitQueue {
     this.#host = host;
     this.#limits = options.limits ?? queueLimits;
     this.#prefix = options.prefix;
+    const { waiting, waitingBytes } = this.#limits;
+    this.#room = new Room({ full: (given) => this.size + given >= waiting || this.#pendingBytes >= waitingBytes, most: waiting * 16 });
   }
 
   /** Operations that have not been answered. */
@@ -80,7 +80,7 @@ export class CommitQueue {
   /** Answers once the operation's outcome is durable. */
   submit<R>(operation: Operation<R>, signal?: AbortSignal): Promise<R> {
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
-    if (signal === undefined && !this.#crowded()) return new Promise<R>((resolve, reject) => this.#enqueue(operation, resolve, reject));
+    if (signal === undefined && !this.#room.crowded) return new Promise<R>((resolve, reject) => this.#enqueue(operation, resolve, reject));
     return this.#submitCarefully(operation, signal);
   }
 
@@ -94,7 +94,10 @@ export class CommitQueue {
   async #submitCarefully<R>(operation: Operation<R>, signal: AbortSignal | undefined): Promise<R> {
     if (signal?.aborted === true)
       throw new AbortedError('the write was aborted before it began: nothing was written', { cause: signal.reason });
-    if (this.#crowded()) await this.#waitForRoom(signal);
+    if (this.#room.crowded) {
+      await this.#room.enter(signal);
+      if (this.#stopped !== undefined) throw this.#stopped;
+    }
     const { promise, resolve, reject } = deferred<R>();
     const job = this.#enqueue(operation, resolve, reject);
     const unlisten = onAbort(signal, (reason) => {
@@ -119,7 +122,7 @@ export class CommitQueue {
 
   /** Resolves when everything submitted so far has been answered. */
   async drain(): Promise<void> {
-    while (this.#stopped === undefined && (this.#planning || this.#sending || this.size + this.#given + this.#room.size > 0)) {
+    while (this.#stopped === undefined && (this.#planning || this.#sending || this.size + this.#room.size > 0)) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
   }
@@ -134,8 +137,7 @@ export class CommitQueue {
       planned.settle('failed');
     }
     this.#host.states.clear();
-    for (const wake of this.#room) wake();
-    this.#room.clear();
+    this.#room.dissolve();
     this.#signalIdle();
   }
 
@@ -151,51 +153,6 @@ export class CommitQueue {
     this.#broken = cause;
     if (!this.#sending) void this.#send();
     return true;
-  }
-
-  #full(): boolean {
-    return (
-      this.#toPlan.length + this.#pending.length + this.#given >= this.#limits.waiting || this.#pendingBytes >= this.#limits.waitingBytes
-    );
-  }
-
-  /** Who comes now has to wait: there is no room, or others came before. */
-  #crowded(): boolean {
-    return this.#room.size > 0 || this.#full();
-  }
-
-  async #waitForRoom(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#room.size >= this.#limits.waiting * 16) {
-      throw new TooManyRequestsError(`${this.#room.size} writers wait for room in the write queue: slow down`, {
-        details: { retryAfterSeconds: 1 },
-      });
-    }
-    const { promise, resolve } = deferred();
-    const wake = (): void => resolve();
-    this.#room.add(wake);
-    let gaveUp = false;
-    const unlisten = onAbort(signal, () => {
-      gaveUp = this.#room.delete(wake);
-      resolve();
-    });
-    await promise;
-    unlisten();
-    if (!gaveUp) this.#given -= 1;
-    if (this.#stopped !== undefined) throw this.#stopped;
-    if (signal?.aborted === true) {
-      this.#makeRoom();
-      throw new AbortedError('the write was aborted while it waited for room in the queue: nothing was written', { cause: signal.reason });
-    }
-  }
-
-  /** Gives the places that are free to those who wait longest. */
-  #makeRoom(): void {
-    for (const wake of this.#room) {
-      if (this.#full()) return;
-      this.#room.delete(wake);
-      this.#given += 1;
-      wake();
-    }
   }
 
   async #planAll(): Promise<void> {
@@ -397,7 +354,7 @@ export class CommitQueue {
       requests.push({ id: planned.id, writes: planned.writes.map(({ write }) => write), expect });
     }
     this.#pending.splice(0, taken);
-    this.#makeRoom();
+    this.#room.admit();
     return { batch, requests };
   }
 
