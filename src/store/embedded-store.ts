@@ -20,7 +20,7 @@ import { Reader } from './read/reader.js';
 import { TypeRegistry } from './registry.js';
 import type { TypeInfo } from './registry.js';
 import { retentionPolicy } from './retention.js';
-import { SteadyEngine } from './steady-engine.js';
+import { EngineGone, SteadyEngine } from './steady-engine.js';
 import { Inside } from './transactions.js';
 import type { Transactions } from './transactions.js';
 import type {
@@ -380,8 +380,25 @@ export class EmbeddedStore implements Store {
     return this.#states.known(keyId(key)) ?? (await this.#read(key));
   }
 
-  async #read(key: Key): Promise<KeyState> {
+  /** Without waiting where nothing has to be waited for. */
+  #read(key: Key): KeyState | Promise<KeyState> {
     const info = this.#registry.found(key.type);
+    const inPlace = info.sensitivePaths.length === 0 ? this.#engine.inPlace : undefined;
+    if (inPlace === undefined) return this.#readSlowly(info, key);
+    try {
+      // Its bytes lie where the next read puts others: it is decoded now or never.
+      const found = inPlace.get(key, (entry) => {
+        const form = this.#codec.form(info, entry);
+        return form.glimpse && { entry: { revision: entry.revision, version: entry.version }, form };
+      });
+      return this.#states.settleRead(keyId(key), key, found?.entry, found?.form);
+    } catch (error) {
+      if (error instanceof EngineGone) return this.#readSlowly(info, key);
+      throw error;
+    }
+  }
+
+  async #readSlowly(info: TypeInfo, key: Key): Promise<KeyState> {
     const entry = await this.#engine.get(key);
     const form =
       entry === undefined

@@ -1,4 +1,4 @@
-/** Backups: real directories, real files. */
+/** Real world: directories and files that a backup is made of and opened from, and canaries that chance has chosen. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -41,7 +41,7 @@ export function whenVisible({ deps, feed, ended }: ToComeHost, revision: number)
     });
     const unlisten = onAbort(ended, (reason) => {
       done();
-      reject(reason as Error);
+      reject(reason);
     });
   });
 }

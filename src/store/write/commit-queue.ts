@@ -172,7 +172,11 @@ export class CommitQueue {
         if (job.answered) continue;
         const states: KeyState[] = [];
         try {
-          for (const key of job.operation.keys) states.push(this.#known(job, key) ?? (await this.#host.read(key)));
+          for (const key of job.operation.keys) {
+            const state = this.#known(job, key) ?? this.#host.read(key);
+            // A promise that needs none would cost more than the read.
+            states.push(state instanceof Promise ? await state : state);
+          }
           if (this.#stopped !== undefined) throw this.#stopped;
           this.#plan(job, states);
         } catch (error) {

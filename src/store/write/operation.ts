@@ -48,7 +48,7 @@ export interface QueueHost {
   engine(): Engine;
   readonly feed: Feed;
   readonly states: States;
-  read(key: Key): Promise<KeyState>;
+  read(key: Key): KeyState | Promise<KeyState>;
   /** What others committed after `from`, up to `until`, as the feed takes it. */
   foreign(from: number, until: number): Promise<readonly { readonly batch: FeedBatch; readonly versions: readonly number[] }[]>;
   /** After a failed commit: a fresh engine on the same data. Rejects when there is none to be had. */

@@ -128,7 +128,7 @@ export class States {
   }
 
   /** What an engine read gave, unless something newer is known by now. */
-  settleRead(id: string, key: Key, entry: Entry | undefined, form: Form | undefined): KeyState {
+  settleRead(id: string, key: Key, entry: Pick<Entry, 'revision' | 'version'> | undefined, form: Form | undefined): KeyState {
     const known = this.known(id);
     if (known !== undefined && (typeof known.origin === 'object' || known.at > (entry?.revision ?? 0))) return known;
     return {

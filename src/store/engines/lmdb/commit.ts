@@ -8,7 +8,7 @@
 import { StoreError } from '../../../schemas/index.js';
 import type { CommitRequest, CommitResult, Engine, Entry } from '../../engine.js';
 import { checkBatch, resolveRef } from '../checks.js';
-import { parseKey, revisionKey, versionKey, writeRevision } from './keys.js';
+import { parseKey, REVISION_SUFFIX, revisionKey, versionKey, writeRevision } from './keys.js';
 import { LogGroup, stampLogChange } from './log.js';
 import { Planner } from './plan.js';
 import type { PlannedCondition, PlannedRequest, PlannedWrite } from './plan.js';
@@ -18,6 +18,7 @@ import { put, remove } from './session.js';
 import type { Head, Session } from './session.js';
 
 const NOTHING = Buffer.alloc(0);
+const BEFORE_BYTES = 512 * 1024;
 
 /** What is under a key, on disk or after the requests before. */
 interface Current {
@@ -44,6 +45,9 @@ export class Committer {
   readonly #planner = new Planner();
   readonly #prefixes: PrefixChanges;
   readonly #group = new LogGroup();
+  /** Where what a batch replaces is kept while it is put. */
+  #before: Buffer = NOTHING;
+  #used = 0;
 
   constructor(session: Session, limits: Engine['limits']) {
     this.#session = session;
@@ -68,6 +72,7 @@ export class Committer {
   #apply(plan: readonly PlannedRequest[]): { results: CommitResult[]; before: number; after: number } {
     const head = this.#session.writeHead();
     this.#prefixes.catchUp(head.revision);
+    this.#used = 0;
     const overlay = new Map<string, Current>();
     const revisions: (number | undefined)[] = [];
     const accepted: Accepted[] = [];
@@ -129,7 +134,7 @@ export class Committer {
   #current(text: string, object: Buffer, overlay: Map<string, Current>): Current {
     let current = overlay.get(text);
     if (current === undefined) {
-      const bytes = this.#session.tables.obj.getBinary(object);
+      const bytes = this.#kept(this.#session.tables.obj.getBinaryFast(object));
       if (bytes === undefined) current = ABSENT;
       else if (!looksSound(bytes)) current = { ...ABSENT, live: true };
       else
@@ -145,6 +150,20 @@ export class Committer {
     return current;
   }
 
+  /** A copy of what the next read overwrites, until the end of the batch. */
+  #kept(bytes: Buffer | undefined): Buffer | undefined {
+    if (bytes === undefined) return undefined;
+    if (this.#used + bytes.length > this.#before.length) {
+      this.#before = Buffer.allocUnsafeSlow(Math.max(BEFORE_BYTES, bytes.length));
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += bytes.length;
+    // lmdb-js gives its own large buffer with another `length`: `set` would see all of it without the view.
+    this.#before.set(bytes.subarray(0, bytes.length), start);
+    return this.#before.subarray(start, this.#used);
+  }
+
   /** Finishes what was encoded, and gives what it replaces. */
   #stamp(write: PlannedWrite, log: Buffer, overlay: Map<string, Current>, revision: number): Current {
     const before = this.#current(write.text, write.object, overlay);
@@ -152,7 +171,6 @@ export class Committer {
     const version = before.version + 1;
     stamp(write.record, write.body, revision, created, version);
     stampLogChange(log, write.logAt, before.revision);
-    if (before.revision > 0) writeRevision(write.superseded, before.revision, write.object.length + 1);
     overlay.set(write.text, write.deletes ? ABSENT : { live: true, revision, created, version, bytes: write.record });
     this.#prefixes.note(write.prefixes, revision);
     return before;
@@ -173,7 +191,9 @@ export class Committer {
       request.writes.forEach((write, index) => {
         const old = before[index] as Current;
         if (old.revision > 0) {
-          put(hist, write.superseded, old.bytes);
+          const end = write.objectAt + write.object.length + REVISION_SUFFIX;
+          writeRevision(write.slab, old.revision, end - 8);
+          put(hist, write.slab.subarray(write.objectAt, end), old.bytes);
           bytes += old.bytes.length;
         }
         if (write.deletes) {

@@ -81,8 +81,12 @@ export function indexRange(entry: IndexEntry): KeyRange {
   return beginningWith(`${indexText(entry)}\0`);
 }
 
+export function indexKeyText(entry: IndexEntry, object: string): string {
+  return `${indexText(entry)}\0${object}`;
+}
+
 export function indexKey(entry: IndexEntry, object: string): Buffer {
-  return Buffer.from(`${indexText(entry)}\0${object}`);
+  return Buffer.from(indexKeyText(entry, object));
 }
 
 /** The object's key as it was given. */

@@ -4,9 +4,9 @@
  * Invariant: keys, records and log parts of a plan lie in one slab that the next plan takes over. LMDB copies them inside
  * the transaction, and nothing else may hold on to them.
  */
-import type { CommitRequest, Precondition } from '../../engine.js';
+import type { CommitRequest, IndexEntry, Precondition } from '../../engine.js';
 import { keyText, prefixText } from '../checks.js';
-import { indexKey, REVISION_SUFFIX } from './keys.js';
+import { indexKeyText, REVISION_SUFFIX } from './keys.js';
 import { encodeLogChange, encodeLogStart, logBound } from './log.js';
 import { bodyChecksum, checkMeta, encodeRecord, recordBound } from './record.js';
 
@@ -17,8 +17,9 @@ export interface PlannedWrite {
   /** The key as text: what it is known by within the batch. */
   readonly text: string;
   readonly object: Buffer;
-  /** The key of the version that this write supersedes; its revision is put in inside the transaction. */
-  readonly superseded: Buffer;
+  /** The key with room behind it for a revision, in `slab`: where the version that this write supersedes goes. */
+  readonly slab: Buffer;
+  readonly objectAt: number;
   readonly record: Buffer;
   /** The checksum of key and value. */
   readonly body: number;
@@ -53,10 +54,21 @@ export class Planner {
       bound += logBound(request);
       request.writes.forEach((write, index) => {
         checkMeta(write.meta);
-        bound += ((texts[at] as string[])[index] as string).length * 6 + REVISION_SUFFIX + recordBound(write);
+        const text = (texts[at] as string[])[index] as string;
+        bound +=
+          text.length * 6 + REVISION_SUFFIX + recordBound(write) + indexBound(write.addIndex, text) + indexBound(write.removeIndex, text);
       });
     });
     const slab = this.#room(bound);
+    let indexEnd = 0;
+    const indexKeys = (entries: readonly IndexEntry[] | undefined, text: string): readonly Buffer[] => {
+      if (entries === undefined || entries.length === 0) return NO_KEYS;
+      return entries.map((entry) => {
+        const start = indexEnd;
+        indexEnd += slab.write(indexKeyText(entry, text), start);
+        return slab.subarray(start, indexEnd);
+      });
+    };
     let offset = 0;
     let lastType = '';
     let lastNamespace = '';
@@ -71,6 +83,7 @@ export class Planner {
         const start = keyEnd + REVISION_SUFFIX;
         const end = encodeRecord(slab, start, write);
         const record = slab.subarray(start, end);
+        indexEnd = end;
         const { type, namespace } = write.key;
         // Most writes of a batch are neighbours: the texts are made, and hashed, once.
         if (type !== lastType || namespace !== lastNamespace) {
@@ -81,16 +94,17 @@ export class Planner {
         writes.push({
           text,
           object,
-          superseded: slab.subarray(offset, start),
+          slab,
+          objectAt: offset,
           record,
           body: bodyChecksum(object, record),
           deletes: write.value === undefined,
           logAt: 0,
           prefixes,
-          addIndex: write.addIndex === undefined ? NO_KEYS : write.addIndex.map((entry) => indexKey(entry, text)),
-          removeIndex: write.removeIndex === undefined ? NO_KEYS : write.removeIndex.map((entry) => indexKey(entry, text)),
+          addIndex: indexKeys(write.addIndex, text),
+          removeIndex: indexKeys(write.removeIndex, text),
         });
-        offset = end;
+        offset = indexEnd;
       });
       const logStart = offset;
       offset = encodeLogStart(slab, offset, request);
@@ -98,7 +112,7 @@ export class Planner {
         (write as { logAt: number }).logAt = offset - logStart;
         offset = encodeLogChange(slab, offset, write.object);
       }
-      const conditions = request.expect.map((condition) => planCondition(condition, writes));
+      const conditions = request.expect.map((condition) => planCondition(condition, writes, request.writes));
       return { writes, conditions, log: slab.subarray(logStart, offset) };
     });
   }
@@ -111,8 +125,17 @@ export class Planner {
   }
 }
 
-function planCondition(condition: Precondition, writes: readonly PlannedWrite[]): PlannedCondition {
+/** An upper bound for the bytes of index keys. */
+function indexBound(entries: readonly IndexEntry[] | undefined, text: string): number {
+  let bound = 0;
+  if (entries !== undefined) for (const { index, value } of entries) bound += (index.length + value.length + text.length + 2) * 3;
+  return bound;
+}
+
+function planCondition(condition: Precondition, writes: readonly PlannedWrite[], keys: CommitRequest['writes']): PlannedCondition {
   if (!('key' in condition)) return { condition, text: prefixText(condition.prefix) };
+  // Most conditions are about what is written, under the very same key.
+  if (writes.length === 1 && keys[0]!.key === condition.key) return { condition, text: writes[0]!.text, object: writes[0]!.object };
   const text = keyText(condition.key);
   const write = writes.find((each) => each.text === text);
   return { condition, text, object: write?.object ?? Buffer.from(text) };

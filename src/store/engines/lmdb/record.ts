@@ -63,7 +63,7 @@ export function encodeRecord(slab: Buffer, offset: number, { meta, value }: Writ
 /** The checksum over the key and the value of a record. */
 export function bodyChecksum(key: Uint8Array, record: Buffer): number {
   const header = headerLength(record);
-  const start = crc32(key, readUint32(record, 0));
+  const start = crcOf(key, 0, key.length, readUint32(record, 0));
   return record.length === header ? start : crc32(record.subarray(header), start);
 }
 
@@ -72,7 +72,7 @@ export function stamp(record: Buffer, body: number, revision: number, created: n
   writeRevision(record, revision, 8);
   writeRevision(record, created, 16);
   record.writeUInt32BE(version, 24);
-  record.writeUInt32BE(crc32(record.subarray(8, headerLength(record)), body), 4);
+  record.writeUInt32BE(crcOf(record, 8, headerLength(record), body), 4);
 }
 
 function headerLength(bytes: Uint8Array): number {
