@@ -45,11 +45,10 @@ import type {
   WatchOptions,
 } from './types.js';
 import { Feed } from './watch/feed.js';
-import type { FeedBatch, FeedEvent } from './watch/feed.js';
+import type { FeedBatch } from './watch/feed.js';
 import { WatchHub } from './watch/watch-hub.js';
 import { CommitQueue, closedError } from './write/commit-queue.js';
 import { fencedOperation } from './write/fence.js';
-import type { Stored } from './write/rules.js';
 import { States } from './write/states.js';
 import type { KeyState } from './write/states.js';
 import { createWriteSide } from './write-side.js';
@@ -142,7 +141,8 @@ export class EmbeddedStore implements Store {
         foreign: (from, until) => this.#foreign(from, until),
         reopen: (cause) => this.#engine.reopen(cause),
         failed: (error) => this.#failed(error),
-        applied: (event) => this.#applied(event),
+        applied: (key, form) => this.#applied(key, form),
+        followed: () => this.#hub.size > 0,
       },
       { prefix: `${parts.writer}.` },
     );
@@ -422,10 +422,10 @@ export class EmbeddedStore implements Store {
     return found;
   }
 
-  #applied(event: FeedEvent): void {
-    if (event.key.type !== 'namespace') return;
-    if (event.verb === 'delete') this.#namespaces.delete(event.key.name);
-    else this.#namespaces.set(event.key.name, (event.object as Stored).metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
+  #applied(key: Key, form: Form | undefined): void {
+    if (key.type !== 'namespace') return;
+    if (form === undefined) this.#namespaces.delete(key.name);
+    else this.#namespaces.set(key.name, form.glimpse.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
   }
 
   #namespaceState(name: string): 'active' | 'terminating' | undefined {

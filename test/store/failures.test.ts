@@ -369,6 +369,7 @@ describe('waiting writes', () => {
         reopen: never,
         failed: never,
         applied: never,
+        followed: never,
       },
       { prefix: 'p', limits: { batch: 1, batchBytes: 1, waiting: 2, waitingBytes: 1 } },
     );

@@ -176,7 +176,7 @@ export class Feed {
     for (const listener of [...this.#progress]) listener(this.#visible);
   }
 
-  /** Jumps over revisions that hold nothing for anybody (a restored or empty stretch): the ring starts anew there. */
+  /** Jumps over revisions that hold nothing for anybody (nobody watches, or an empty stretch): the ring starts anew there. */
   reset(revision: number): void {
     while (this.all.first !== undefined) this.#drop();
     this.#floor = revision;

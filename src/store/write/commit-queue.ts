@@ -13,7 +13,6 @@ import type { CommitRequest, CommitResult, Key } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
 import { Form } from '../form.js';
-import type { FeedEvent } from '../watch/feed.js';
 import { notWritten } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Operation, QueueHost, QueueLimits } from './operation.js';
@@ -408,14 +407,14 @@ export class CommitQueue {
   #apply(sent: Sent, revision: number): void {
     const { planned } = sent;
     planned.revision = revision;
-    const events: FeedEvent[] = [];
-    for (const write of planned.writes) {
-      write.form?.commit(revision);
-      events.push(new CommittedEvent(write));
+    for (const { write, form } of planned.writes) {
+      form?.commit(revision);
+      this.#host.applied(write.key, form);
     }
     this.#host.states.commit(planned);
-    for (const event of events) this.#host.applied(event);
-    this.#host.feed.append({ revision, events });
+    // With nobody to share the changes, whoever comes later finds them in the log.
+    if (this.#host.followed()) this.#host.feed.append({ revision, events: planned.writes.map((write) => new CommittedEvent(write)) });
+    else this.#host.feed.reset(revision);
   }
 
   /** Brings in what others committed up to `until`. */
@@ -428,9 +427,10 @@ export class CommitQueue {
           const form = event.verb === 'delete' ? undefined : new Form(event.object as Stored);
           if (event.error === undefined) this.#host.states.foreign(event.key, id, form, batch.revision, versions[index]!);
           else this.#host.states.forget(id);
-          this.#host.applied(event);
+          this.#host.applied(event.key, form);
         });
-        this.#host.feed.append(batch);
+        if (this.#host.followed()) this.#host.feed.append(batch);
+        else this.#host.feed.reset(batch.revision);
       }
       if (this.#host.feed.visible === before)
         throw new StoreFailedError(`the log has a hole after revision ${before}: verify the store`, { inDoubt: false });

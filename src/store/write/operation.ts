@@ -3,7 +3,8 @@
  */
 import type { Deps } from '../deps.js';
 import type { Engine, Key } from '../engine.js';
-import type { Feed, FeedBatch, FeedEvent } from '../watch/feed.js';
+import type { Form } from '../form.js';
+import type { Feed, FeedBatch } from '../watch/feed.js';
 import type { KeyState, Origin, PlannedExpect, PlannedWrite, States } from './states.js';
 
 /** What an operation decided. `value` is made when the outcome is told. */
@@ -55,6 +56,8 @@ export interface QueueHost {
   reopen(cause: unknown): Promise<void>;
   /** Told once the queue has stopped for good. */
   failed(error: Error): void;
-  /** Told of each change in the committing turn. */
-  applied(event: FeedEvent): void;
+  /** Told of each change in the committing turn; `form` undefined: removed. */
+  applied(key: Key, form: Form | undefined): void;
+  /** Whether anybody watches. */
+  followed(): boolean;
 }
