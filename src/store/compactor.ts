@@ -32,17 +32,20 @@ export class Compactor {
   #samples: { readonly revision: number; readonly at: number }[] = [];
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
-  /** Until the next look. Short while the bytes rule: they come as fast as writers write. */
-  #pace: number;
+  /** Until the next look, ms. */
+  #pace = SHORTEST_BEAT;
+  /** What the last look saw. */
+  #seen = { at: 0, bytes: 0 };
 
   constructor(host: CompactorHost, limits: WindowLimits) {
     this.#host = host;
     this.#limits = limits;
-    this.#pace = beatOf(limits);
   }
 
   start(): void {
-    this.#samples.push({ revision: this.#host.visible(), at: this.#host.deps.clock.monotonic() });
+    const at = this.#host.deps.clock.monotonic();
+    this.#seen = { at, bytes: 0 };
+    this.#samples.push({ revision: this.#host.visible(), at });
     this.#arm();
   }
 
@@ -94,7 +97,7 @@ export class Compactor {
     if (oldest !== undefined && now - oldest.at >= this.#limits.timeMs) target = oldest.revision;
     const { compacted } = this.#host.engine().revision();
     const { windowBytes } = await this.#host.engine().stats();
-    this.#pace = windowBytes > this.#limits.bytes ? SHORTEST_BEAT : beatOf(this.#limits);
+    this.#pace = this.#nextLook(now, windowBytes);
     if (windowBytes > this.#limits.bytes) {
       // Bytes are spread over the window about evenly: cut the part that is too much, and look again at the next beat.
       const over = 1 - this.#limits.bytes / windowBytes;
@@ -102,8 +105,13 @@ export class Compactor {
     }
     if (target > compacted) await this.compact(target);
   }
-}
 
-function beatOf({ timeMs }: WindowLimits): number {
-  return Math.min(LONGEST_BEAT, Math.max(SHORTEST_BEAT, timeMs / 10));
+  /** In time for both bounds: a fraction of the window's time, or when the bytes would be full at the speed they came with since the last look. */
+  #nextLook(now: number, bytes: number): number {
+    const { timeMs, bytes: most } = this.#limits;
+    const grown = bytes - this.#seen.bytes;
+    const untilFull = grown > 0 ? ((most - bytes) / grown) * (now - this.#seen.at) : LONGEST_BEAT;
+    this.#seen = { at: now, bytes };
+    return Math.min(LONGEST_BEAT, Math.max(SHORTEST_BEAT, Math.min(timeMs / 10, untilFull)));
+  }
 }
