@@ -2,7 +2,8 @@
  * A million updates of 100 objects under the default policy: the file stays within three times what the present, the kept
  * versions and the window come to, and a version that is gone is Expired.
  *
- * `npm run reliability -- history --minutes N [--updates 1000000] [--objects 100]`; ends early when the minutes are over.
+ * `npm run reliability -- history --minutes N [--updates 1000000] [--objects 100] [--window BYTES]`; ends early when the minutes are over
+ * (a short run needs a smaller window than the default 256 MiB, or nothing is cut at all).
  */
 import assert from 'node:assert/strict';
 import { parseArgs } from 'node:util';
@@ -13,11 +14,13 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     updates: { type: 'string', default: '1000000' },
     objects: { type: 'string', default: '100' },
+    window: { type: 'string' },
   },
 });
 const { updates, ms, live, kept, window, file, allowed } = await boundHistory({
   updates: Number(values.updates),
   objects: Number(values.objects),
+  ...(values.window === undefined ? {} : { windowBytes: Number(values.window) }),
   until: Date.now() + Number(values.minutes) * 60_000,
 });
 const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

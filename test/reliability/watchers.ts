@@ -1,0 +1,30 @@
+/**
+ * 1,000 watchers of one type at 500 writes a second, and 10 that take one event a second and then hurry: each is told all,
+ * in order, once.
+ *
+ * `npm run reliability -- watchers --minutes N [--watchers 1000] [--slow 10] [--rate 500]`
+ */
+import assert from 'node:assert/strict';
+import { parseArgs } from 'node:util';
+import { manyWatchers } from './support/many-watchers.js';
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '1' },
+    watchers: { type: 'string', default: '1000' },
+    slow: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '500' },
+  },
+});
+const report = await manyWatchers({
+  watchers: Number(values.watchers),
+  slow: Number(values.slow),
+  rate: Number(values.rate),
+  ms: Number(values.minutes) * 60_000,
+});
+const { writes, deliveries, p50, p99, loopP99, grown } = report;
+process.stdout.write(
+  `${writes} writes at ${values.rate}/s to ${values.watchers} watchers and ${values.slow} slow ones: ${deliveries} deliveries, none lost or repeated; from call to event p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms; loop delay p99 ${loopP99.toFixed(1)} ms; heap grew by ${(grown / 1e6).toFixed(1)} MB\n`,
+);
+assert.ok(p99 < 100, `delivery p99 is ${p99.toFixed(1)} ms, 100 allowed`);
+assert.ok(loopP99 < 50, `loop delay p99 is ${loopP99.toFixed(1)} ms, 50 allowed`);
