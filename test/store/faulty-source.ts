@@ -5,6 +5,9 @@ import type { Engine, EngineSource } from '../../src/store/index.js';
 
 type Method = Exclude<{ [K in keyof Engine]: Engine[K] extends (...args: never[]) => unknown ? K : never }[keyof Engine], undefined>;
 type Call = (...args: unknown[]) => unknown;
+type InPlaceReads = NonNullable<Engine['inPlace']>;
+/** What is read in place where nobody holds it up. */
+const reads = ['get', 'range', 'changes'] as const;
 
 export interface FaultySource extends EngineSource {
   /** Engines opened so far. */
@@ -73,12 +76,39 @@ export function faultySource(source: EngineSource): FaultySource {
         check();
       }
     }
+    /** Reads that cannot be held up, but find the engine dead as others do. */
+    const inPlace = (own: InPlaceReads): InPlaceReads => {
+      const enter = (method: Method): void => {
+        counts.set(method, (counts.get(method) ?? 0) + 1);
+        check();
+        const fault = faults.get(method);
+        faults.delete(method);
+        if (fault === undefined) return;
+        dead = fault.error;
+        throw fault.error;
+      };
+      return {
+        get: (...args) => {
+          enter('get');
+          return own.get(...args);
+        },
+        range: async (...args) => {
+          enter('range');
+          return own.range(...args);
+        },
+        changes: (...args) => {
+          enter('changes');
+          return own.changes(...args);
+        },
+      };
+    };
     const plain: ReadonlySet<PropertyKey> = new Set(['name', 'limits', 'capabilities', 'onForeignCommit']);
     return new Proxy(engine, {
       get(target, name) {
         if (plain.has(name) || !(name in target)) return Reflect.get(target, name, target) as unknown;
         if (name === 'changes') return changes;
         if (name === 'close') return () => engine.close();
+        if (name === 'inPlace') return engine.inPlace && reads.every((method) => !gates.has(method)) ? inPlace(engine.inPlace) : undefined;
         if (name === 'revision') {
           return () => {
             check();

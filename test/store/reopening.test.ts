@@ -208,6 +208,43 @@ describe('while a failed commit is cleared up', () => {
     })());
 });
 
+describe('a page that is read again because the engine died half way through it', () => {
+  it('is whole, and the next one goes on behind it', async () => {
+    const inner = memoryEngine();
+    let armed = false;
+    const source: EngineSource = {
+      ...inner,
+      async open(context) {
+        const engine = await inner.open(context);
+        const own = engine.inPlace!;
+        return {
+          ...engine,
+          inPlace: {
+            ...own,
+            async range(prefix, options, use) {
+              if (!armed) return own.range(prefix, options, use);
+              armed = false;
+              await own.range(prefix, { ...options, limit: 3 }, use);
+              throw new StoreFailedError('the data file had a fatal error', { inDoubt: false });
+            },
+          },
+        };
+      },
+    };
+    await using store = await openStore({ engine: source, deps: systemDeps({ logger: memoryLogger().logger }) });
+    for (let index = 0; index < 10; index += 1) await store.create(Widget, 'prod', `w${index}`, { spec: { size: index } });
+    const seen: number[] = [];
+    let token: string | undefined;
+    do {
+      armed = true;
+      const page = await store.list(Widget, 'prod', { limit: 4, ...(token === undefined ? {} : { continue: token }) });
+      seen.push(...page.items.map(({ spec }) => spec.size));
+      token = page.continue;
+    } while (token !== undefined);
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+});
+
 describe('an engine that dies without a commit', () => {
   it.each(engines)(
     'of a failed compaction is opened again at once on the %s engine, and the compaction is not repeated',
@@ -245,7 +282,7 @@ describe('an engine that dies without a commit', () => {
       async open(context) {
         const engine = await inner.open(context);
         opened += 1;
-        return { ...engine, get: () => Promise.reject(panic) };
+        return { ...engine, inPlace: undefined, get: () => Promise.reject(panic) };
       },
     };
     await using store = await openStore({ engine: source, deps: systemDeps({ logger: memoryLogger().logger }) });

@@ -161,26 +161,22 @@ export class Reader {
     let more = false;
     const { filter } = options as { filter?: (object: unknown) => boolean };
     const everything = selectors.labels === undefined && selectors.fields === undefined && filter === undefined;
-    let keys: Key[] = [];
-    const open = (entry: Entry): Opened | Promise<Opened> => {
-      if (limit !== undefined) keys.push(entry.key);
-      return info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, at);
-    };
+    // May be called again for the same entries, when the engine fails half way through a page: it notes nothing.
+    const open = (entry: Entry): Opened | Promise<Opened> =>
+      info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, at);
     const size = limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
     pages: for await (const opened of indexed === undefined
       ? this.#range(prefix, revision, { after, size }, open)
       : this.#lookup(indexed, prefix, open)) {
-      let place = 0;
       for (const object of opened) {
         if (limit !== undefined) {
           more = items.length + failed.length === limit;
           if (more) break pages;
-          last = keys[place++];
+          last = keyOf(info.type, object);
         }
         if (object instanceof Failed) failed.push(object.item);
         else if (everything || matchesAll(object, selectors, filter)) items.push(object);
       }
-      keys = [];
     }
     const sorted = options.sortBy === undefined ? items : sortItems(items, options.sortBy);
     const remaining = more && everything ? await this.#count(prefix, revision, last!) : undefined;
@@ -403,6 +399,11 @@ class Failed {
 }
 
 type Opened = Stored | Failed;
+
+function keyOf(type: string, object: Opened): Key {
+  const { namespace, name } = object instanceof Failed ? object.item : object.metadata;
+  return { type, namespace: namespace ?? '', name };
+}
 
 function failedItem({ key }: Entry, error: unknown): Failed {
   if (!isDecryption(error) && !isCorrupt(error)) throw error;
