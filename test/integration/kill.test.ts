@@ -10,11 +10,11 @@ describe('a process that is killed while it writes', () => {
     const path = await mkdtemp(join(tmpdir(), 'rune-kill-'));
     try {
       const ledger = new Ledger(path);
-      for (const ms of [20, 300]) await ledger.cycle(ms);
+      for (const ms of [20, 500]) await ledger.cycle(ms);
       await ledger.cycle(150, 'SIGTERM');
       expect(ledger.report.cycles).toBe(3);
-      expect(ledger.report.acknowledged).toBeGreaterThan(50);
-      expect(ledger.report.watched).toBeGreaterThan(50);
+      expect(ledger.report.acknowledged).toBeGreaterThan(10);
+      expect(ledger.report.watched).toBeGreaterThan(10);
     } finally {
       await rm(path, { recursive: true, force: true });
     }

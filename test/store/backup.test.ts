@@ -30,7 +30,7 @@ async function log(store: Store, upTo: string): Promise<string[]> {
   while (Number(watch.progress) < Number(upTo)) {
     const { value } = await watch.next();
     if (Number(value!.resourceVersion) > Number(upTo)) break;
-    events.push(value!);
+    events.push(value);
   }
   await watch.close();
   return events.map(brief);
