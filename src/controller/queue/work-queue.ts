@@ -95,7 +95,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   add(key: string, options?: AddOptions<Cause>): boolean {
     if (this.#shut) return false;
     const priority = options === undefined ? 0 : priorityOf(options);
-    const row = this.#table.rows.get(key);
+    const row = this.#table.find(key);
     if (row === undefined) this.#first(key, priority, options?.cause);
     else this.#again(row, priority, options?.cause);
     return true;
@@ -105,7 +105,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     if (this.#shut) return false;
     const ms = typeof delay === 'number' && delay < Infinity ? delay : parseDuration(delay, 'delay');
     const policy = policyOf(options);
-    const row = this.#table.rows.get(key);
+    const row = this.#rowOf(key);
     if (row === undefined && !(ms > 0)) return this.add(key, options);
     const priority = priorityOf(options);
     this.#later(row ?? this.#insert(key), ms, FREE, policy, priority, options.cause);
@@ -116,7 +116,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     if (this.#shut) return false;
     const policy = policyOf(options);
     const priority = priorityOf(options);
-    const known = this.#table.rows.get(key);
+    const known = this.#rowOf(key);
     const failures = known === undefined ? 0 : this.#table.failuresOf(known);
     const ms = this.#backoff(failures, this.#deps.random);
     if (!(ms < Infinity)) {
@@ -142,9 +142,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   }
 
   done(key: string): void {
-    // A worker that does not wait gives back what it has just taken: no look-up for it.
-    const last = this.#lastTaken;
-    const row = last !== NONE && this.#table.keys[last] === key ? last : this.#table.rows.get(key);
+    const row = this.#rowOf(key);
     if (row === undefined) return;
     const state = this.#table.state[row] as number;
     if (withWorker[state] !== true) return;
@@ -165,7 +163,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   forget(key: string): void {
     const failures = this.#table.failures;
     if (failures === undefined) return;
-    const row = this.#table.rows.get(key);
+    const row = this.#rowOf(key);
     if (row === undefined) return;
     failures[row] = 0;
     if (this.#table.state[row] === idle) this.#table.free(row);
@@ -173,7 +171,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
 
   numRequeues(key: string): number {
     if (this.#table.failures === undefined) return 0;
-    const row = this.#table.rows.get(key);
+    const row = this.#rowOf(key);
     return row === undefined ? 0 : this.#table.failuresOf(row);
   }
 
@@ -311,6 +309,12 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     }
     this.#delays.set(row, due);
     this.#gate?.set(row, token);
+  }
+
+  /** The row of a key. What workers speak of is mostly what they have just taken: no look-up for that. */
+  #rowOf(key: string): number | undefined {
+    const last = this.#lastTaken;
+    return last !== NONE && this.#table.keys[last] === key ? last : this.#table.find(key);
   }
 
   #insert(key: string): number {
