@@ -5,7 +5,6 @@
  * released only when the caches show what its run wrote; whatever the reconciler does, the loop goes on. After `stop`
  * resolved nothing of it runs, and no timer, handler or listener is left.
  */
-import { AsyncResource } from 'node:async_hooks';
 import { InvalidError, TimeoutError } from '../schemas/index.js';
 import type { Deps, Logger, Store } from '../store/index.js';
 import type { Informers } from '../informer/index.js';
@@ -22,6 +21,7 @@ import { Followers, returnedNothing } from './followers.js';
 import { HotLoops, type HotLoopVerdict } from './hot-loop.js';
 import { Journal } from './journal.js';
 import type { MetricsRegistry } from './metrics/index.js';
+import { OwnContext } from './own-context.js';
 import { decide, success, type Outcome, type RunEnd } from './outcome.js';
 import { Pauses } from './pause.js';
 import { createSlots, createWorkQueue, runWorkers, type Item, type Worker, type Workers, type WorkQueue } from './queue/index.js';
@@ -69,7 +69,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   readonly #stopping = new AbortController();
   readonly #sourcesSynced: { readonly name: string; readonly promise: Promise<void>; done: boolean }[] = [];
   /** Runs begin here, not in the async context of whoever pushed their key. */
-  readonly #scope = new AsyncResource('rune.Controller', { requireManualDestroy: true });
+  readonly #context = new OwnContext();
   #store: Store;
   #workers: Workers | undefined;
   #state: State = 'new';
@@ -165,7 +165,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     this.#state = 'running';
     this.#store = store;
     this.#lastProgress = this.deps.clock.monotonic();
-    const slots = createSlots({ concurrency: this.controller.concurrency });
+    const slots = this.#context.slots(createSlots({ concurrency: this.controller.concurrency }));
     this.#workers = runWorkers(this.queue, slots, { handle: (item, worker) => this.#handle(item, worker), deps: this.deps });
   }
 
@@ -199,9 +199,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   sink(source: string): SourceSink {
     const { scope } = this.definition;
     const { priority, name } = this.controller;
-    return createSink({ source, scope, priority, controller: name }, (key, priorityOf, cause) =>
-      this.#scope.runInAsyncScope(this.#push, this, key, priorityOf, cause),
-    );
+    return createSink({ source, scope, priority, controller: name }, (key, priorityOf, cause) => this.#push(key, priorityOf, cause));
   }
 
   #push(key: string, priority: number, cause: PushCause): boolean {
@@ -472,7 +470,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
       this.logger.error({ key }, 'a reconcile did not settle within the grace period; what it still does has no effect');
     await this.queue[Symbol.asyncDispose]();
     await this.wiring.close();
-    this.#scope.emitDestroy();
+    this.#context.close();
     return unsettled;
   }
 }

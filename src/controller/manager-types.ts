@@ -90,7 +90,7 @@ export interface Manager extends AsyncDisposable {
   /** The names of its controllers. */
   readonly controllers: readonly string[];
   /**
-   * Starts, waits for the signal (or a failure), and stops.
+   * Starts, waits for the signal (or a failure), and stops. Keeps the process alive until then, which `start` does not.
    *
    * @throws {Error} the failure that ended it, that of the stop, or both in an AggregateError. @throws {TimeoutError} when
    * reconciles did not settle within the grace period; it names them.

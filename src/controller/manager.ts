@@ -28,6 +28,8 @@ import type { Pause, PauseHandle, PauseOptions } from './pause.js';
 import type { PushOptions } from './source.js';
 import type { ControllerDefinition } from './types.js';
 
+/** A century, in ms. */
+const FOR_EVER = 100 * 365 * 24 * 3_600_000;
 /** Reports of one controller's runs that `runs` gives. */
 const RUNS_TOLD = 1_000;
 
@@ -129,6 +131,9 @@ class ControllerManager implements Manager {
   async run(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const over = deferred();
     const removers = [onAbort(options.signal, () => over.resolve())];
+    // Nothing else may: sockets and timers that wait for work do not keep a process.
+    const alive = this.#deps.scheduler.after(FOR_EVER, () => {});
+    removers.push(() => alive.cancel());
     if (this.#options.signals === true) removers.push(onProcessSignals(this.#logger, () => over.resolve()));
     const errors: Error[] = [];
     try {

@@ -104,6 +104,24 @@ describe('the HTTP endpoints', () => {
     await store.close();
   });
 
+  it('answers from the start: probes learn what has not synced while it starts', async () => {
+    await using store = await openStore({ engine: memoryEngine(), types: [Widget] });
+    let synced: () => void = () => {};
+    const slow = { name: 'slow', start: () => new Promise<void>((resolve) => (synced = resolve)) };
+    const controller = defineController({ name: 'widgets', for: Widget, sources: [slow], reconcile() {} });
+    await using manager = createManager({ store, controllers: [controller], http: { port: 0 }, logger: silent });
+    const starting = manager.start();
+    while (manager.address === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+    const base = `http://127.0.0.1:${manager.address.port}`;
+    expect((await fetch(`${base}/healthz`)).status).toBe(200);
+    const response = await fetch(`${base}/readyz`);
+    expect(response.status).toBe(500);
+    expect(await response.text()).toMatch(/manager failed: it is starting\n[^]*controller-widgets failed: not synced: .*source slow/);
+    synced();
+    await starting;
+    expect((await fetch(`${base}/readyz`)).status).toBe(200);
+  });
+
   it('a port that is taken fails the start', async () => {
     await withManager(async (_, manager) => {
       await using store = await openStore({ engine: memoryEngine() });
