@@ -85,10 +85,6 @@ export function indexKeyText(entry: IndexEntry, object: string): string {
   return `${indexText(entry)}\0${object}`;
 }
 
-export function indexKey(entry: IndexEntry, object: string): Buffer {
-  return Buffer.from(indexKeyText(entry, object));
-}
-
 /** The object's key as it was given. */
 export function parseKey(bytes: Buffer, start = 0, end = bytes.length): Key {
   const text = bytes.toString('utf8', start, end);
