@@ -37,27 +37,15 @@ const NAME_LENGTH = 253;
 export function createVerbs(executor: Executor): StoreVerbs {
   const { registry } = executor;
   const verbs = {
-    async create(
+    create(
       type: never,
       namespace: string | undefined,
       name: string | undefined,
       resource: unknown,
       options: WriteOptions = {},
     ): Promise<Stored> {
-      executor.check();
-      const info = registry.writable(type);
-      const input = takeInput(executor, info, resource);
-      if (name !== undefined)
-        return executor.write(info, addressOf(info.type, namespace, name, info.scope), createMutation(input), options);
-      const prefix = generateNameIn(info, input);
-      for (let attempt = 1; ; attempt += 1) {
-        const generated = prefix.slice(0, NAME_LENGTH - SUFFIX_LENGTH) + executor.ids.suffix(SUFFIX_LENGTH);
-        try {
-          return await executor.write(info, addressOf(info.type, namespace, generated, info.scope), createMutation(input), options);
-        } catch (error) {
-          if (!isAlreadyExists(error) || attempt === GENERATE_ATTEMPTS) throw error;
-        }
-      }
+      if (name === undefined) return generate(type, namespace, resource, options);
+      return write(type, namespace, name, options, (info) => createMutation(takeInput(executor, info, resource)));
     },
     async get(type: never, namespace: string | undefined, name: string, options: { resourceVersion?: string } = {}): Promise<Stored> {
       executor.check();
@@ -85,17 +73,36 @@ export function createVerbs(executor: Executor): StoreVerbs {
     delete: (type: never, namespace: string | undefined, name: string, options: WriteOptions = {}) =>
       write(type, namespace, name, options, () => deleteMutation(options)),
   };
-  async function write(
+  /** Not an async function: its promise would cost more than the checks. */
+  function write(
     type: never,
     namespace: string | undefined,
     name: string,
     options: WriteOptions,
     mutation: (info: TypeInfo) => Mutation,
   ): Promise<Stored> {
+    try {
+      executor.check();
+      const info = registry.writable(type);
+      const key = addressOf(info.type, namespace, name, info.scope);
+      return executor.write(info, key, mutation(info), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+  async function generate(type: never, namespace: string | undefined, resource: unknown, options: WriteOptions): Promise<Stored> {
     executor.check();
     const info = registry.writable(type);
-    const key = addressOf(info.type, namespace, name, info.scope);
-    return executor.write(info, key, mutation(info), options);
+    const input = takeInput(executor, info, resource);
+    const prefix = generateNameIn(info, input);
+    for (let attempt = 1; ; attempt += 1) {
+      const generated = prefix.slice(0, NAME_LENGTH - SUFFIX_LENGTH) + executor.ids.suffix(SUFFIX_LENGTH);
+      try {
+        return await executor.write(info, addressOf(info.type, namespace, generated, info.scope), createMutation(input), options);
+      } catch (error) {
+        if (!isAlreadyExists(error) || attempt === GENERATE_ATTEMPTS) throw error;
+      }
+    }
   }
   return verbs as unknown as StoreVerbs;
 }

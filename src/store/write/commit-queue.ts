@@ -221,15 +221,14 @@ export class CommitQueue {
       }
     }
     const decision = job.operation.plan(states);
-    const origins = states.map((state) => state.origin);
     if (decision.type === 'done') {
+      const origins = states.map((state) => state.origin);
       this.#answer(job, decision.dependsOn === undefined ? origins : [...origins, ...decision.dependsOn], () =>
         this.#resolve(job, decision.value()),
       );
       return;
     }
-    const expect: PlannedExpect[] = states.map((state) => ({ key: state.key, origin: state.origin }));
-    if (decision.expect !== undefined) expect.push(...decision.expect);
+    const expect: readonly PlannedExpect[] = decision.expect === undefined ? states : [...states, ...decision.expect];
     const planned = new Planned(`${this.#prefix}${(this.#ids += 1)}`, decision.writes, expect);
     this.#host.states.plan(planned);
     this.#pending.push({ planned, job, value: decision.value });

@@ -116,10 +116,11 @@ export function updateObject(subject: Subject, previous: Stored, input: Raw, sub
       }
     }
   }
-  if (causes.length === 0 && sameObject(next as Stored, previous)) return undefined;
+  const specStays = sameSpec(next as Stored, previous);
+  if (causes.length === 0 && specStays && sameRest(next as Stored, previous)) return undefined;
   if (info.validator !== undefined) causes.push(...info.validator.causes(next, previous));
   if (causes.length > 0) throw invalid(describeKey(key), causes, { ...detailsOf(key), uid: before.uid });
-  if (!sameSpec(next as Stored, previous)) (next['metadata'] as { generation: number }).generation = before.generation + 1;
+  if (!specStays) (next['metadata'] as { generation: number }).generation = before.generation + 1;
   return next as Stored;
 }
 
@@ -246,17 +247,27 @@ export function detailsOf(key: Key): StatusDetails {
 
 /** Equal but for the resourceVersion. */
 export function sameObject(a: Stored, b: Stored): boolean {
-  return sameParts(a, b, (part) => part === 'metadata') && equalJson(withoutRevision(a.metadata), withoutRevision(b.metadata));
+  return sameSpec(a, b) && sameRest(a, b);
 }
 
+/** What a generation counts: all but metadata, status, and what the type says of itself. */
 function sameSpec(a: Stored, b: Stored): boolean {
-  return sameParts(a, b, (part) => part === 'metadata' || part === 'status' || part === 'apiVersion' || part === 'kind');
+  for (const part in a) if (isSpec(part) && !equalJson(a[part], b[part])) return false;
+  for (const part in b) if (isSpec(part) && b[part] !== undefined && a[part] === undefined) return false;
+  return true;
 }
 
-function sameParts(a: Stored, b: Stored, skip: (part: string) => boolean): boolean {
-  for (const part of Object.keys(a)) if (!skip(part) && !equalJson(a[part], b[part])) return false;
-  for (const part of Object.keys(b)) if (!skip(part) && b[part] !== undefined && a[part] === undefined) return false;
-  return true;
+function sameRest(a: Stored, b: Stored): boolean {
+  return (
+    a.apiVersion === b.apiVersion &&
+    a.kind === b.kind &&
+    equalJson(a.status, b.status) &&
+    equalJson(withoutRevision(a.metadata), withoutRevision(b.metadata))
+  );
+}
+
+function isSpec(part: string): boolean {
+  return part !== 'metadata' && part !== 'status' && part !== 'apiVersion' && part !== 'kind';
 }
 
 function withoutRevision(meta: Stored['metadata']): Stored['metadata'] {

@@ -25,6 +25,8 @@ export interface WriterHost {
   namespaceState(name: string): 'active' | 'terminating' | undefined;
 }
 
+const NONE: readonly IndexEntry[] = [];
+
 export class Writer {
   readonly #host: WriterHost;
   readonly #uuid: () => string;
@@ -91,9 +93,11 @@ export class Writer {
         version,
       };
     }
-    const before = indexEntries(info, previous.glimpse);
-    const added = missingFrom(after, before);
-    const removed = missingFrom(before, after);
+    // The uid stays: without owners and declared fields nothing else can have changed.
+    const before =
+      after.length === 1 && info.storeIndexes.length === 0 && !hasOwners(previous) ? after : indexEntries(info, previous.glimpse);
+    const added = before === after ? NONE : missingFrom(after, before);
+    const removed = before === after ? NONE : missingFrom(before, after);
     return {
       id,
       write: {
@@ -131,26 +135,27 @@ export class Writer {
       keys: [key],
       // A dry run commits nothing that would find out.
       expectsNothing: mutation.creates === true && options.dryRun !== true,
-      plan: ([state]): Decision<Stored> => {
-        const revision = typeof state!.origin === 'number' ? state!.origin : undefined;
-        const previous = this.#previous(info, state!.form, mutation);
+      plan: (states): Decision<Stored> => {
+        const state = states[0]!;
+        const revision = typeof state.origin === 'number' ? state.origin : undefined;
+        const previous = this.#previous(info, state.form, mutation);
         const effect = this.effect(info, key, mutation, previous, revision);
         switch (effect.type) {
           case 'same':
             // Made when it is told: by then the state it rests on has its revision.
-            return { type: 'done', value: () => cloneJson(this.#previous(info, state!.form, mutation)!) };
+            return { type: 'done', value: () => cloneJson(this.#previous(info, state.form, mutation)!) };
           case 'remove': {
             if (options.dryRun === true) return { type: 'done', value: () => cloneJson(previous!) };
-            const write = this.draft(info, state!, undefined, options.source);
+            const write = this.draft(info, state, undefined, options.source);
             return { type: 'write', writes: [write], value: () => cloneJson(this.#previous(info, write.previous, mutation)!) };
           }
           case 'put': {
-            const write = this.draft(info, state!, effect.next, options.source);
+            const write = this.draft(info, state, effect.next, options.source);
             if (options.dryRun === true) {
               return {
                 type: 'done',
                 value: () =>
-                  withRevision(cloneJson(effect.next), typeof state!.origin === 'object' ? state!.origin.revision : (revision ?? 0)),
+                  withRevision(cloneJson(effect.next), typeof state.origin === 'object' ? state.origin.revision : (revision ?? 0)),
               };
             }
             // The caller gets the object itself where nobody else has it.
@@ -190,6 +195,10 @@ export function indexEntries(info: TypeInfo, object: Stored): readonly IndexEntr
 /** Name of the index of a declared field. */
 export function fieldIndex(type: string, path: string): string {
   return `field:${type}:${path.startsWith('.') ? path.slice(1) : path}`;
+}
+
+function hasOwners(form: Form): boolean {
+  return form.glimpse.metadata.ownerReferences !== undefined;
 }
 
 function missingFrom(entries: readonly IndexEntry[], others: readonly IndexEntry[]): readonly IndexEntry[] {
