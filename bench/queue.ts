@@ -65,7 +65,10 @@ type Subject = () => Promise<Rate>;
 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
-/** Medians of the rounds for each subject, taking turns. */
+/**
+ * Medians of the rounds for each subject, taking turns: every other round backwards, or the same one would always run in
+ * what p-queue leaves behind, a heap that has just shrunk by 100,000 promises and has to grow again.
+ */
 async function rates<Name extends string>(subjects: Readonly<Record<Name, Subject>>): Promise<Record<Name, Rate>> {
   const names = Object.keys(subjects) as Name[];
   const seen = new Map<Name, Rate[]>();
@@ -74,7 +77,7 @@ async function rates<Name extends string>(subjects: Readonly<Record<Name, Subjec
     await subjects[name]();
   }
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const name of names) {
+    for (const name of round % 2 === 0 ? names : names.toReversed()) {
       gc?.();
       seen.get(name)?.push(await subjects[name]());
     }
@@ -286,16 +289,20 @@ async function rateLimited(): Promise<void> {
   reportRates('addRateLimited to done', seen, 500_000);
 }
 
-/** Time of one add, take and done while `count` keys wait, in ns. */
+/**
+ * Time of one add, take and done while `count` keys wait, in ns. There are as many of them as wait, 200,000 at the least:
+ * a Map moves all its entries now and then, and that belongs to as many operations as it lasts for.
+ */
 async function scale(): Promise<void> {
-  const cycle = (count: number): Subject => {
-    const own = keysOf(count);
-    const extra = Array.from({ length: 200_000 }, (_, index) => `extra/${index}`);
+  const many = keysOf(1_000_000);
+  const extra = Array.from({ length: many.length }, (_, index) => `extra/${index}`);
+  const cycle = (waiting: readonly string[]): Subject => {
+    const own = extra.slice(0, Math.max(200_000, waiting.length));
     return () => {
       const queue = fresh();
-      for (const key of own) queue.add(key);
-      return timed(extra.length, () => {
-        for (const key of extra) {
+      for (const key of waiting) queue.add(key);
+      return timed(own.length, () => {
+        for (const key of own) {
           queue.add(key);
           const item = queue.tryGet();
           if (item !== undefined) queue.done(item.key);
@@ -303,14 +310,13 @@ async function scale(): Promise<void> {
       });
     };
   };
-  const handCycle = (count: number): Subject => {
-    const own = keysOf(count);
-    const extra = Array.from({ length: 200_000 }, (_, index) => `extra/${index}`);
+  const handCycle = (waiting: readonly string[]): Subject => {
+    const own = extra.slice(0, Math.max(200_000, waiting.length));
     return () => {
       const queue = new ByHand();
-      for (const key of own) queue.add(key);
-      return timed(extra.length, () => {
-        for (const key of extra) {
+      for (const key of waiting) queue.add(key);
+      return timed(own.length, () => {
+        for (const key of own) {
           queue.add(key);
           const taken = queue.take();
           if (taken !== undefined) queue.done(taken);
@@ -319,10 +325,10 @@ async function scale(): Promise<void> {
     };
   };
   const seen = await rates({
-    small: cycle(1000),
-    large: cycle(1_000_000),
-    smallByHand: handCycle(1000),
-    largeByHand: handCycle(1_000_000),
+    small: cycle(thousand),
+    large: cycle(many),
+    smallByHand: handCycle(thousand),
+    largeByHand: handCycle(many),
   });
   // By CPU time: each side runs for a second and more, and what others take from it would be read as cost.
   const ns = (rate: Rate): number => 1e9 / rate.cpu;

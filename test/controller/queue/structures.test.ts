@@ -85,6 +85,19 @@ describe('KeyTable', () => {
     expect([...table.rows]).toEqual([['b', row]]);
   });
 
+  it('finds a key however its string was put together', () => {
+    const table = new KeyTable();
+    const [namespace, name] = ['namespace'.repeat(3), 'name'.repeat(5)];
+    const row = table.insert(`${namespace}/${name}`);
+    const empty = table.insert('');
+    expect(table.find([namespace, name].join('/'))).toBe(row);
+    expect(table.find(`-${namespace}/${name}`.slice(1))).toBe(row);
+    expect(table.find('')).toBe(empty);
+    expect(table.find(`${namespace}/${name}s`)).toBeUndefined();
+    // What is no string is found to be missing here, and refused where it would be stored.
+    expect(table.find(5 as unknown as string)).toBeUndefined();
+  });
+
   it('keeps every column while it grows', () => {
     const table = new KeyTable();
     const first = table.insert('first');
