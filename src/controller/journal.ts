@@ -1,7 +1,8 @@
 /**
  * What ran lately, and why: the material of `explain`.
  *
- * Invariants: bounded by a number of runs, all keys together; keeping a run costs one slot of a ring and no copy.
+ * Invariants: bounded by a number of runs, all keys together; keeping a run costs one slot of a ring and no copy; a ring grows
+ * as it fills, so that a controller that never ran costs nothing.
  */
 import type { Cause } from './causes.js';
 import type { Outcome } from './outcome.js';
@@ -34,30 +35,29 @@ export interface RunReport {
 
 /** The last runs of one controller. */
 export class Journal {
-  readonly #runs: (Run | undefined)[];
+  readonly #size: number;
+  readonly #runs: Run[] = [];
+  /** The slot after the newest. */
   #next = 0;
 
   constructor(size: number) {
-    this.#runs = Array.from({ length: size }, () => undefined);
+    this.#size = size;
   }
 
   /** Keeps a run that has ended. */
   add(run: Run): void {
     const at = this.#next;
-    this.#next = at + 1 === this.#runs.length ? 0 : at + 1;
+    this.#next = at + 1 === this.#size ? 0 : at + 1;
     this.#runs[at] = run;
   }
 
   /** Newest first; of one key, or of all. */
   entries(key: string | undefined, limit: number): Run[] {
     const found: Run[] = [];
-    const size = this.#runs.length;
-    for (let i = 1; i <= size && found.length < limit; i += 1) {
-      const at = (this.#next - i + size) % size;
-      const run = this.#runs[at];
-      if (run === undefined) break;
-      if (key !== undefined && run.key !== key) continue;
-      found.push(run);
+    const kept = this.#runs.length;
+    for (let i = 1; i <= kept && found.length < limit; i += 1) {
+      const run = this.#runs[(this.#next - i + kept) % kept] as Run;
+      if (key === undefined || run.key === key) found.push(run);
     }
     return found;
   }

@@ -117,8 +117,8 @@ export interface Manager extends AsyncDisposable {
   pauses(controller: string): readonly Pause[];
   /** @throws {NotFoundError} for an unknown controller. */
   explain(controller: string, key: ObjectKey | string): Explanation;
-  /** Past runs, newest first; of one key, or of all. @throws {NotFoundError} */
-  runs(controller: string, key?: ObjectKey | string): readonly RunReport[];
+  /** Past runs, newest first; of one key, or of all; at most `limit` (default 1,000, which is all that is kept). @throws {NotFoundError} */
+  runs(controller: string, key?: ObjectKey | string, options?: { readonly limit?: number | undefined }): readonly RunReport[];
   /** The queue of a controller, to look at. @throws {NotFoundError} */
   queue(controller: string): { inspect(): readonly InspectedKey<Cause>[]; len(): number; processing(): number; delayed(): number };
   /** Is the process alive? */

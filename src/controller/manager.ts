@@ -395,9 +395,9 @@ class ControllerManager implements Manager {
     return explainKey(loop, this.#key(loop, key));
   }
 
-  runs(controller: string, key?: ObjectKey | string): readonly RunReport[] {
+  runs(controller: string, key?: ObjectKey | string, options: { readonly limit?: number | undefined } = {}): readonly RunReport[] {
     const loop = this.#loop(controller);
-    return runsOf(loop, key === undefined ? undefined : this.#key(loop, key), RUNS_TOLD);
+    return runsOf(loop, key === undefined ? undefined : this.#key(loop, key), options.limit ?? RUNS_TOLD);
   }
 
   queue(controller: string): ReturnType<Manager['queue']> {

@@ -48,7 +48,8 @@ function createAjv(): Ajv {
     ownProperties: true,
     validateSchema: false,
     addUsedSchema: false,
-    code: { regExp: boundedRegExp },
+    // Its optimizer takes a third of the time that compiling takes, and what it leaves runs no faster: V8 does the same.
+    code: { regExp: boundedRegExp, optimize: false },
   });
   // nodenext sees the CommonJS default as a namespace.
   (addFormats as unknown as typeof addFormats.default)(ajv, [

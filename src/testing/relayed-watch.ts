@@ -10,12 +10,20 @@ import type { Deps, Watch, WatchBatch, WatchEvent } from '../store/index.js';
 /** What a relayed watch needs of the store it belongs to. */
 export interface WatchHost {
   readonly deps: Pick<Deps, 'scheduler'>;
-  /** Everything that is awaited goes through it. */
-  wait<R>(work: Promise<R>): Promise<R>;
+  /** Once false (its process was killed), no pull settles any more. */
+  readonly alive: boolean;
+  /** What is done with the promise of each pull. */
+  listen<R>(work: Promise<R>): Promise<R>;
   /** How late the next events are, ms. */
   delayMs(): number;
   ended(watch: RelayedWatch<never>): void;
 }
+
+/** How the store's watch is pulled. */
+type Pull<T, V> = (inner: Watch<T>) => Promise<IteratorResult<V, undefined>>;
+
+/** What a call of a dead process gives; a new one each time, so that who waits for it can be collected. */
+export const never = (): Promise<never> => new Promise(() => {});
 
 export class RelayedWatch<T> implements Watch<T> {
   readonly #host: WatchHost;
@@ -73,11 +81,9 @@ export class RelayedWatch<T> implements Watch<T> {
   }
 
   next(): Promise<IteratorResult<WatchEvent<T>, undefined>> {
-    return this.#host.wait(
-      this.#pull(
-        (inner) => inner.next(),
-        (event) => event.resourceVersion,
-      ),
+    return this.#next(
+      (inner) => inner.next(),
+      (event) => event.resourceVersion,
     );
   }
 
@@ -85,14 +91,12 @@ export class RelayedWatch<T> implements Watch<T> {
     const iterator: AsyncIterableIterator<WatchBatch<T>> = {
       [Symbol.asyncIterator]: () => iterator,
       next: () =>
-        this.#host.wait(
-          this.#pull(
-            (inner) => {
-              this.#batches ??= inner.batches();
-              return this.#batches.next();
-            },
-            (batch) => batch.resourceVersion,
-          ),
+        this.#next(
+          (inner) => {
+            this.#batches ??= inner.batches();
+            return this.#batches.next();
+          },
+          (batch) => batch.resourceVersion,
         ),
       return: async () => {
         await this.close();
@@ -102,28 +106,37 @@ export class RelayedWatch<T> implements Watch<T> {
     return iterator;
   }
 
-  async #pull<V>(
-    pull: (inner: Watch<T>) => Promise<IteratorResult<V, undefined>>,
-    revisionOf: (value: V) => string,
-  ): Promise<IteratorResult<V, undefined>> {
-    const inner = this.#inner ?? (await this.#opening);
-    if (this.#ended || inner === undefined) return this.#over();
-    const result = await pull(inner);
-    if (this.#ended) return this.#over();
-    if (result.done === true) {
-      this.#finish();
-      return result;
+  #next<V>(pull: Pull<T, V>, revisionOf: (value: V) => string): Promise<IteratorResult<V, undefined>> {
+    return this.#host.alive ? this.#host.listen(this.#pull(pull, revisionOf)) : never();
+  }
+
+  async #pull<V>(pull: Pull<T, V>, revisionOf: (value: V) => string): Promise<IteratorResult<V, undefined>> {
+    const host = this.#host;
+    try {
+      const inner = this.#inner ?? (await this.#opening);
+      const result = this.#ended || inner === undefined ? undefined : await pull(inner);
+      if (result !== undefined && !this.#ended) {
+        if (result.done === true) this.#finish();
+        else {
+          const delayMs = host.delayMs();
+          if (delayMs > 0) await this.#hold(Number(revisionOf(result.value)), delayMs);
+        }
+      }
+      if (!host.alive) return await never();
+      return result === undefined || this.#ended ? this.#over() : result;
+    } catch (error) {
+      if (!host.alive) return await never();
+      throw error;
     }
-    const delayMs = this.#host.delayMs();
-    if (delayMs > 0) {
-      this.#held = Number(revisionOf(result.value));
-      await sleep(this.#host.deps, delayMs);
-      this.#held = undefined;
-      if (this.#ended) return this.#over();
-      // In a later turn: by then what was late has arrived.
-      this.#host.deps.scheduler.defer(() => this.#tell());
-    }
-    return result;
+  }
+
+  /** Keeps what was read back for a while. */
+  async #hold(revision: number, delayMs: number): Promise<void> {
+    this.#held = revision;
+    await sleep(this.#host.deps, delayMs);
+    this.#held = undefined;
+    // In a later turn: by then what was late has arrived.
+    if (!this.#ended) this.#host.deps.scheduler.defer(() => this.#tell());
   }
 
   #over(): IteratorReturnResult<undefined> {

@@ -119,12 +119,7 @@ export class RunLog {
     const manager = this.#manager;
     if (manager === undefined || manager.state === 'new' || manager.state === 'starting') return;
     for (const controller of manager.controllers) {
-      const last = this.#taken.get(controller);
-      const fresh: RunReport[] = [];
-      for (const report of manager.runs(controller)) {
-        if (report.reconcileId === last) break;
-        fresh.push(report);
-      }
+      const fresh = freshRuns(manager, controller, this.#taken.get(controller));
       if (fresh[0] !== undefined) this.#taken.set(controller, fresh[0].reconcileId);
       for (const report of fresh.reverse()) this.#add(report);
     }
@@ -149,6 +144,16 @@ export class RunLog {
   get running(): readonly { readonly controller: string; readonly key: string; readonly since: number }[] {
     this.take(true);
     return [...this.#begun.values()].map(({ controller, key, time }) => ({ controller, key, since: time }));
+  }
+}
+
+/** The runs after `last`, newest first. Often there are none or few, so it asks for few, and for more while `last` is not among them. */
+function freshRuns(manager: Manager, controller: string, last: string | undefined): RunReport[] {
+  for (let limit = last === undefined ? TAKE_EVERY : 1; ; limit *= 8) {
+    const reports = manager.runs(controller, undefined, { limit });
+    const end = reports.findIndex(({ reconcileId }) => reconcileId === last);
+    if (end >= 0) return reports.slice(0, end);
+    if (reports.length < limit) return [...reports];
   }
 }
 

@@ -94,7 +94,7 @@ export async function settle(host: () => SettleHost, options: SettleOptions = {}
     }
   }
   const done = runs.runs;
-  checkLivelock(runs, before);
+  checkLivelock(runs, before, done);
   let count = 0;
   for (let index = before; index < done.length; index += 1) if (didRun(done[index] as RigRun)) count += 1;
   return { runs: count, elapsedMs: deps.clock.monotonic() - began, waiting: waitingKeys(host().process.manager) };
@@ -144,9 +144,8 @@ export function waitingKeys(manager: Manager | undefined): readonly WaitingKey[]
 }
 
 /** @throws {LivelockError} when a key goes on for ever, or would if the runtime did not slow it. */
-export function checkLivelock(runs: RunLog, since: number): void {
+export function checkLivelock(runs: RunLog, since: number, all: readonly RigRun[] = runs.runs): void {
   const { livelock } = runs;
-  const all = runs.runs;
   if (livelock !== undefined) {
     const { controller, key } = livelock;
     const last = all.findLast((run) => run.controller === controller && run.key === key);

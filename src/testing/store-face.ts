@@ -32,8 +32,8 @@ import type {
   WatchOptions,
   WriteOptions,
 } from '../store/index.js';
-import { callMatcher, type CallMatch, type Faults, type StoreCall, type StoreVerb } from './faults.js';
-import { RelayedWatch, type WatchHost } from './relayed-watch.js';
+import { callMatcher, type CallMatch, type Fate, type Faults, type StoreCall, type StoreVerb } from './faults.js';
+import { never, RelayedWatch, type WatchHost } from './relayed-watch.js';
 
 /** Whose store it is. */
 export interface FaceHost {
@@ -50,9 +50,6 @@ export interface FaceHost {
   /** What is done with the promise of each pull of a watch. */
   listen<R>(work: Promise<R>): Promise<R>;
 }
-
-/** What a call of a dead process gives; a new one each time, so that who waits for it can be collected. */
-const never = (): Promise<never> => new Promise(() => {});
 
 type Facts = Partial<Omit<StoreCall, 'verb' | 'type'>>;
 
@@ -127,44 +124,51 @@ export class StoreFace implements Store {
     return store;
   }
 
-  /** Lets a call through, with what befalls it. */
+  /** Lets a call through, with what befalls it; a call of a dead process never settles. */
   async #pass<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed?: () => R): Promise<R> {
     const host = this.#host;
-    const fate = host.faults.empty ? undefined : host.faults.strike(call);
-    if (fate !== undefined && fate.delayMs > 0) await sleep(host.deps, fate.delayMs);
-    if (fate?.error !== undefined && !fate.applied) throw fate.error;
-    const result = await (host.through === undefined ? run(host.opened ?? (await host.whenOpen())) : host.through(call, run, landed));
-    if (fate?.error !== undefined) throw fate.error;
-    return result;
-  }
-
-  /** The same inside a transaction, which is at the store already. */
-  async #within<R>(call: StoreCall, run: () => Promise<R>): Promise<R> {
-    const { faults, deps } = this.#host;
-    const fate = faults.empty ? undefined : faults.strike(call);
-    if (fate !== undefined && fate.delayMs > 0) await sleep(deps, fate.delayMs);
-    if (fate?.error !== undefined && !fate.applied) throw fate.error;
-    const result = await run();
-    if (fate?.error !== undefined) throw fate.error;
-    return result;
-  }
-
-  async #mortal<R>(work: Promise<R>): Promise<R> {
     this.#shared.calls += 1;
     try {
-      const result = await work;
-      return this.#host.alive ? result : await never();
+      const fate = host.faults.empty ? undefined : host.faults.strike(call);
+      if (fate !== undefined) await this.#befall(fate);
+      const result = await (host.through === undefined ? run(host.opened ?? (await host.whenOpen())) : host.through(call, run, landed));
+      if (fate?.error !== undefined) throw fate.error;
+      return host.alive ? result : await never();
     } catch (error) {
-      if (!this.#host.alive) return await never();
+      if (!host.alive) return await never();
       throw error;
     } finally {
       this.#shared.calls -= 1;
     }
   }
 
+  /** The same inside a transaction, which is at the store already. */
+  async #within<R>(call: StoreCall, run: () => Promise<R>): Promise<R> {
+    const host = this.#host;
+    this.#shared.calls += 1;
+    try {
+      const fate = host.faults.empty ? undefined : host.faults.strike(call);
+      if (fate !== undefined) await this.#befall(fate);
+      const result = await run();
+      if (fate?.error !== undefined) throw fate.error;
+      return host.alive ? result : await never();
+    } catch (error) {
+      if (!host.alive) return await never();
+      throw error;
+    } finally {
+      this.#shared.calls -= 1;
+    }
+  }
+
+  /** What befalls a call before it takes effect. */
+  async #befall({ delayMs, error, applied }: Fate): Promise<void> {
+    if (delayMs > 0) await sleep(this.#host.deps, delayMs);
+    if (error !== undefined && !applied) throw error;
+  }
+
   #call<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed?: () => R): Promise<R> {
     if (!this.#host.alive) return never();
-    return this.#host.settle(this.#mortal(this.#pass(call, run, landed)), call);
+    return this.#host.settle(this.#pass(call, run, landed), call);
   }
 
   create<T extends TypeRef>(
@@ -309,7 +313,7 @@ export class StoreFace implements Store {
   /** The transaction's verbs, under the same faults. */
   #inside(tx: Transaction, source: string | undefined): Transaction {
     const pass = <R>(call: StoreCall, run: () => Promise<R>): Promise<R> =>
-      this.#host.alive ? this.#mortal(this.#within(call, run)) : never();
+      this.#host.alive ? this.#within(call, run) : never();
     const verbs = {
       attempt: tx.attempt,
       create: (type, namespace, name, resource, options) =>
@@ -389,7 +393,10 @@ export class StoreFace implements Store {
     const call = callOf('watch', type, { namespace });
     const relay: WatchHost = {
       deps: host.deps,
-      wait: (work) => (host.alive ? host.listen(this.#pulled(work)) : never()),
+      get alive() {
+        return host.alive;
+      },
+      listen: (work) => host.listen(work),
       delayMs: () => (host.faults.empty ? 0 : host.faults.lateness(call)),
       ended: (ended) => this.#shared.watches.delete(ended),
     };
@@ -406,16 +413,6 @@ export class StoreFace implements Store {
     if (fate?.error !== undefined) watch.fail(fate.error);
     else if (since < this.#shared.floor) watch.fail(this.#expired(since));
     return watch;
-  }
-
-  async #pulled<R>(work: Promise<R>): Promise<R> {
-    try {
-      const result = await work;
-      return this.#host.alive ? result : await never();
-    } catch (error) {
-      if (!this.#host.alive) return await never();
-      throw error;
-    }
   }
 
   #expired(since: number): ExpiredError {

@@ -8,6 +8,7 @@
  * - A key that was dropped opens what is still in memory; it seals nothing.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hash, hkdfSync } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { InvalidError } from '../../schemas/index.js';
 
 /** Bytes of a master key and of a data key. */
@@ -31,37 +32,74 @@ export interface MasterKey {
   contentId(text: string): string;
 }
 
+/** What one master key derives, each at its first use: most stores open and seal nothing. */
+class DerivedKeys implements MasterKey {
+  readonly id: string;
+  readonly #bytes: Uint8Array;
+  readonly #storeId: string;
+  #check: string | undefined;
+  #wrapping: KeyObject | undefined;
+  #naming: string | undefined;
+  #deriving: Buffer | undefined;
+
+  constructor(bytes: Uint8Array, storeId: string) {
+    // A copy: what is derived later comes from what was given now.
+    this.#bytes = Uint8Array.from(bytes);
+    this.#storeId = storeId;
+    this.id = masterKeyId(bytes);
+  }
+
+  #use(use: string): Buffer {
+    return Buffer.from(hkdfSync('sha256', this.#bytes, this.#storeId, `rune-runtime/${use}/1`, KEY_BYTES));
+  }
+
+  get check(): string {
+    this.#check ??= this.#use('check').toString('hex');
+    return this.#check;
+  }
+
+  derive(salt: Uint8Array): Buffer {
+    // The one-step key derivation of NIST SP 800-56C with a hash: counter, secret, fixed information (a label and the salt).
+    this.#deriving ??= Buffer.concat([
+      Buffer.from([0, 0, 0, 1]),
+      this.#use('data'),
+      Buffer.from('rune-runtime/data/1'),
+      Buffer.alloc(KEY_BYTES),
+    ]);
+    this.#deriving.set(salt, this.#deriving.length - KEY_BYTES);
+    return hash('sha512-256', this.#deriving, 'buffer');
+  }
+
+  #wrap(): KeyObject {
+    this.#wrapping ??= createSecretKey(this.#use('wrap'));
+    return this.#wrapping;
+  }
+
+  wrap(dataKey: Uint8Array): Buffer {
+    return createCipheriv('id-aes256-wrap', this.#wrap(), WRAP_IV).update(dataKey);
+  }
+
+  unwrap(wrapped: Uint8Array): Buffer | undefined {
+    const wrapping = this.#wrap();
+    try {
+      const opened = createDecipheriv('id-aes256-wrap', wrapping, WRAP_IV).update(wrapped);
+      return opened.length === KEY_BYTES ? opened : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  contentId(text: string): string {
+    // SHA-512/256 cannot be extended, so a secret in front makes a MAC of it.
+    this.#naming ??= this.#use('content').toString('hex');
+    return hash('sha512-256', `${this.#naming}${text}`).slice(0, CONTENT_ID_CHARS);
+  }
+}
+
 /** @throws {InvalidError} when it is not 32 bytes */
 export function masterKey(bytes: Uint8Array, storeId: string): MasterKey {
   if (bytes.length !== KEY_BYTES) throw new InvalidError(`a master key has ${KEY_BYTES} bytes, not ${bytes.length}`);
-  const derive = (use: string): Buffer => Buffer.from(hkdfSync('sha256', bytes, storeId, `rune-runtime/${use}/1`, KEY_BYTES));
-  const wrapping = createSecretKey(derive('wrap'));
-  const naming = derive('content').toString('hex');
-  // The one-step key derivation of NIST SP 800-56C with a hash: counter, secret, fixed information (a label and the salt).
-  const deriving = Buffer.concat([Buffer.from([0, 0, 0, 1]), derive('data'), Buffer.from('rune-runtime/data/1'), Buffer.alloc(KEY_BYTES)]);
-  return {
-    id: masterKeyId(bytes),
-    check: derive('check').toString('hex'),
-    derive(salt) {
-      deriving.set(salt, deriving.length - KEY_BYTES);
-      return hash('sha512-256', deriving, 'buffer');
-    },
-    wrap(dataKey) {
-      return createCipheriv('id-aes256-wrap', wrapping, WRAP_IV).update(dataKey);
-    },
-    unwrap(wrapped) {
-      try {
-        const opened = createDecipheriv('id-aes256-wrap', wrapping, WRAP_IV).update(wrapped);
-        return opened.length === KEY_BYTES ? opened : undefined;
-      } catch {
-        return undefined;
-      }
-    },
-    contentId(text) {
-      // SHA-512/256 cannot be extended, so a secret in front makes a MAC of it.
-      return hash('sha512-256', `${naming}${text}`).slice(0, CONTENT_ID_CHARS);
-    },
-  };
+  return new DerivedKeys(bytes, storeId);
 }
 
 /** The name of a master key, which says nothing about the rest of it. */

@@ -48,6 +48,12 @@ export interface SecretsHost {
   engine(): Engine;
 }
 
+/** A key that a provider gave, as this store uses it. */
+interface Given {
+  readonly key: MasterKey;
+  readonly wrapped: Uint8Array | undefined;
+}
+
 /** How often what other processes did to the keys is looked at, ms. */
 export const KEY_BEAT = 2000;
 /** How long a key that was not found is not looked for again, ms. */
@@ -185,10 +191,7 @@ export class Secrets {
     this.#text = text;
     const provided = await this.#provided(provider, record);
     const mine = new Map<string, MasterKey>();
-    for (const each of provided.all) {
-      const key = this.#master(each);
-      mine.set(key.id, key);
-    }
+    for (const { key } of provided.all) mine.set(key.id, key);
     const lost = Object.keys(record?.keys ?? {}).filter((id) => mine.get(id)?.check !== record!.keys[id]!.check);
     if (lost.length > 0 && missing === 'refuse') throw missingKeys(lost, [...mine.keys()], this.#providers());
     for (const [id, key] of mine) if (!lost.includes(id)) this.keyring.add(key);
@@ -196,14 +199,14 @@ export class Secrets {
       this.keyring.seal(undefined);
       return true;
     }
-    const primary = this.#master(provided.primary);
+    const primary = provided.primary.key;
     const isNew = record === undefined || record.primary !== primary.id || !Object.hasOwn(record.keys, primary.id);
     if (isNew && lost.length > 0) {
       // Which key is the right one is not known: nothing is sealed with one that nobody may ever have again.
       this.keyring.seal(undefined);
       return true;
     }
-    const wrapped = provided.primary.wrapped ?? undefined;
+    const wrapped = provided.primary.wrapped;
     if (isNew && !(await this.#write(withKey(record, primary, provider!.name, wrapped), text))) return false;
     this.keyring.seal(primary.id);
     if (isNew && record !== undefined) {
@@ -218,10 +221,10 @@ export class Secrets {
   async #provided(
     provider: KeyProvider | undefined,
     record: KeyRecord | undefined,
-  ): Promise<{ readonly primary: ProvidedKey | undefined; readonly all: readonly ProvidedKey[] }> {
-    const all: ProvidedKey[] = [];
+  ): Promise<{ readonly primary: Given | undefined; readonly all: readonly Given[] }> {
+    const all: Given[] = [];
     const given = new Set<string>();
-    let primary: ProvidedKey | undefined;
+    let primary: Given | undefined;
     // The earlier providers first: what they give the new one need not have. A new store has nothing to ask them for.
     for (const each of [...(record === undefined ? [] : this.#options.previous), ...(provider === undefined ? [] : [provider])]) {
       let keys;
@@ -232,10 +235,11 @@ export class Secrets {
         this.#host.deps.logger.warn({ err: error }, 'keys cannot be had; what they sealed stays locked');
         continue;
       }
-      if (each === provider) primary = keys.primary;
-      for (const key of [keys.primary, ...keys.previous]) {
-        all.push(key);
-        given.add(this.#master(key).id);
+      for (const [index, one] of [keys.primary, ...keys.previous].entries()) {
+        const mine: Given = { key: this.#master(one), wrapped: one.wrapped };
+        if (index === 0 && each === provider) primary = mine;
+        all.push(mine);
+        given.add(mine.key.id);
       }
     }
     return { primary, all };
@@ -299,7 +303,7 @@ export class Secrets {
     this.#misses.clear();
     if (!this.keyring.has(record.primary)) {
       const { all } = await this.#provided(this.#options.keys, record);
-      for (const each of all) this.#admit(each);
+      for (const { key } of all) this.keyring.add(key);
     }
     if (this.keyring.has(record.primary)) this.keyring.seal(record.primary);
     else

@@ -163,17 +163,17 @@ export function installPlan(
   rig.onCommit((commit) => {
     commits += 1;
     onCommit(commit);
-    const change = commit.events.map(describeChange).join(', ');
-    const released = commit.events.some(isRelease);
+    // Only of what is hit: to say what a change changed takes longer than many a commit.
+    const change = (): string => commit.events.map(describeChange).join(', ');
     if (lost !== undefined) {
-      lost.hit = change;
-      lost.released = released;
+      lost.hit = change();
+      lost.released = commit.events.some(isRelease);
       lost = undefined;
     }
     if (healed) return;
     for (const fault of plan) {
       if (!('afterCommit' in fault) || fault.afterCommit !== commits) continue;
-      struck.push({ fault, hit: change, released });
+      struck.push({ fault, hit: change(), released: commit.events.some(isRelease) });
       if (fault.kind !== 'crash') {
         if (fault.kind === 'cut') rig.store.cutWatches();
         else rig.store.expireWatches();

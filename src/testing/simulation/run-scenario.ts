@@ -90,6 +90,8 @@ export async function runScenario({ scenario, controllers }: RunSpec, options: R
     failure = fail(rig, 'error', error);
   }
   if (broken !== undefined) failure = fail(rig, 'always', broken.error, `after revision ${broken.commit.revision}: `);
+  const commits = rig.store.commits();
+  let state: RunVerdict['state'] | undefined;
   const verdict: RunVerdict = {
     seed,
     failure,
@@ -97,9 +99,12 @@ export async function runScenario({ scenario, controllers }: RunSpec, options: R
     size: { commits: active?.commits ?? 0, writes: active?.writes ?? 0, types: typesOf(made()) },
     runs: rig.runs().length,
     elapsedMs: rig.deps.clock.monotonic() - began,
-    state: finalState(rig.store.commits()),
+    get state() {
+      return (state ??= finalState(commits));
+    },
   };
-  await rig.close().catch(() => {});
+  // Nothing is said about a stop: one in good order would take as long as many of the runs.
+  rig.discard();
   return verdict;
 }
 
