@@ -36,7 +36,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     const changes: Change<T>[] = [];
     for (const event of events) {
       if (event.type === 'DELETED') this.#gone(event, changes);
-      else this.#put(event.namespace, event.name, event.resource, initial, false, changes);
+      else this.#put(event.namespace, event.resource, initial, false, changes);
     }
     return changes;
   }
@@ -54,11 +54,13 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
       if (!listed.has(slot)) gone.push(slot);
     });
     for (const slot of gone) this.#remove(slot, slot.object, true, changes);
-    for (const event of events) this.#put(event.namespace, event.name, event.resource, initial, true, changes);
+    for (const event of events) this.#put(event.namespace, event.resource, initial, true, changes);
     return changes;
   }
 
-  #put(namespace: string, name: string, resource: S, initial: boolean, unseen: boolean, changes: Change<T>[]): void {
+  #put(namespace: string, resource: S, initial: boolean, unseen: boolean, changes: Change<T>[]): void {
+    // Not the event's own copy of the name: the cache holds on to what it is given, and this one is there anyway.
+    const { name } = resource.metadata;
     const slot = this.#cache.slot(namespace, name);
     const known = slot?.object;
     if (

@@ -5,7 +5,8 @@
  * and informers share (secrets as Sealed), `plain` forms belong to the caller alone. Stored bytes never hold a
  * resourceVersion: it is put in here, from the entry's revision.
  */
-import { CorruptError, cloneJson, equalJson, freezeJson } from '../schemas/index.js';
+import { CorruptError, cloneJson, freezeJson } from '../schemas/index.js';
+import type { ResourceValidator } from '../schemas/index.js';
 import type { Codec } from './codecs/json.js';
 import type { Entry, Key } from './engine.js';
 import { Form } from './form.js';
@@ -50,7 +51,7 @@ export interface Sealer {
 export class ObjectCodec {
   readonly #codec: Codec;
   readonly #sealer: Sealer;
-  /** Decoded forms that an engine kept, as the type in force shows them. */
+  /** Decoded forms that an engine kept and that lack defaults of the type in force, as it shows them. */
   readonly #shown = new WeakMap<object, { readonly info: TypeInfo; readonly object: Stored }>();
 
   constructor(codec: Codec, sealer: Sealer) {
@@ -95,12 +96,12 @@ export class ObjectCodec {
 
   /** A kept form with the defaults of the type in force, which may be newer than the form. */
   #show(info: TypeInfo, shared: Stored): Stored {
-    if (info.validator === undefined) return shared;
+    if (info.validator === undefined || isComplete(info.validator, shared)) return shared;
     const shown = this.#shown.get(shared);
     if (shown?.info === info) return shown.object;
     const filled = cloneJson(shared);
     info.validator.applyDefaults(filled);
-    const object = equalJson(filled, shared) ? shared : (freezeJson(filled) as Stored);
+    const object = freezeJson(filled) as Stored;
     this.#shown.set(shared, { info, object });
     return object;
   }
@@ -172,6 +173,16 @@ export class ObjectCodec {
 
 function identityOf(entry: Entry): SealIdentity {
   return { key: entry.key, uid: entry.meta.uid, version: entry.version };
+}
+
+/** Whether a frozen object has all its defaults. Only what is absent is written, and what is frozen does not let itself be written to. */
+function isComplete(validator: ResourceValidator, object: Stored): boolean {
+  try {
+    validator.applyDefaults(object);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `freezeJson` for what was decoded a moment ago: nothing in it is frozen, so nothing is asked. Seals are frozen when made. */

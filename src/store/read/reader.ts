@@ -25,7 +25,6 @@ import type { TypeInfo, TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
 import type { FailedItem, HistoricalVersion, HistoryOptions, ListOptions, ListResult, Selectors } from '../types.js';
 import { checkWindow } from '../watch/watcher.js';
-import type { FeedEvent } from '../watch/feed.js';
 import { detailsOf } from '../write/rules.js';
 import type { Stored } from '../write/rules.js';
 import { fieldIndex } from '../write/writer.js';
@@ -55,6 +54,15 @@ export interface ParsedSelectors {
   readonly labels: Selector | undefined;
   readonly fields: FieldSelector | undefined;
 }
+
+/** Where a page begins, and the revision it shows. */
+export interface PagePosition {
+  readonly revision: number;
+  readonly after: Key | undefined;
+}
+
+/** Is shown what a page holds: the shared, frozen form. */
+export type SeeFound = (key: Key, object: Stored, source: string | undefined) => void;
 
 /** Selectors parsed once, at the edge; empty ones are as good as none. `info` undefined: of every type. @throws {InvalidError} */
 export function parseSelectors(options: Selectors, info: TypeInfo | undefined): ParsedSelectors {
@@ -193,32 +201,25 @@ export class Reader {
   /** Everything under a prefix at one revision, as shared forms. */
   async shared(prefix: Prefix, revision: number): Promise<readonly { readonly key: Key; readonly object: Stored }[]> {
     const found: { key: Key; object: Stored }[] = [];
-    for await (const page of this.#range(prefix, revision, { size: SLICE }, (entry) => this.#event(entry, revision)))
-      for (const { key, object } of page) found.push({ key, object: object as Stored });
-    return found;
+    const position: { revision: number; after: Key | undefined } = { revision, after: undefined };
+    for (;;) {
+      position.after = await this.page(prefix, position, (key, object) => found.push({ key, object }));
+      if (position.after === undefined) return found;
+      await this.#host.deps.scheduler.turn();
+    }
   }
 
-  /** A page of shared forms for a watch that begins with what exists. */
-  async page(prefix: Prefix, revision: number, after: Key | undefined): Promise<{ events: readonly FeedEvent[]; after: Key | undefined }> {
-    const { items, next } = await this.#page(prefix, { after, limit: SLICE, at: revision }, (entry) => this.#event(entry, revision));
-    return { events: items, after: next };
-  }
-
-  /** An entry as a watch that begins is told it. */
-  #event(entry: Entry, revision: number): FeedEvent | Promise<FeedEvent> {
-    const { key } = entry;
-    const info = this.#host.registry.found(key.type);
-    const event = (object: Stored): FeedEvent => ({
-      verb: 'create',
-      key,
-      object,
-      previous: undefined,
-      source: entry.meta.source,
-      bytes: entry.value?.length ?? 0,
+  /** Shows a page of shared forms; gives the key to go on after, undefined at the end. */
+  async page(prefix: Prefix, { revision, after }: PagePosition, see: SeeFound): Promise<Key | undefined> {
+    const { next } = await this.#page(prefix, { after, limit: SLICE, at: revision }, (entry) => {
+      const { key } = entry;
+      const { source } = entry.meta;
+      const info = this.#host.registry.found(key.type);
+      if (info.sensitivePaths.length > 0) return this.cached(info, entry, revision).then((object) => void see(key, object, source));
+      see(key, this.#host.codec.cached(info, entry), source);
+      return undefined;
     });
-    return info.sensitivePaths.length === 0
-      ? event(this.#host.codec.cached(info, entry))
-      : this.cached(info, entry, revision).then((object) => event(object));
+    return next;
   }
 
   async history(info: TypeInfo, key: Key, options: HistoryOptions): Promise<HistoricalVersion<Stored>[]> {
@@ -263,7 +264,7 @@ export class Reader {
   }
 
   /** Reads in slices at one revision, with a turn of the event loop between them. */
-  async *#range<T extends object>(
+  async *#range<T>(
     prefix: Prefix,
     revision: number,
     { after, size }: { readonly after?: Key | undefined; readonly size: number },
@@ -280,7 +281,7 @@ export class Reader {
   }
 
   /** A page as `use` makes it of the entries; promises are waited for where there are any. */
-  async #page<T extends object>(
+  async #page<T>(
     prefix: Prefix,
     options: RangeOptions,
     use: (entry: Entry) => T | Promise<T>,
@@ -292,7 +293,7 @@ export class Reader {
     return { items: await eachSettled(entries, use), next: more ? entries.at(-1)?.key : undefined };
   }
 
-  async *#lookup<T extends object>(entry: IndexEntry, prefix: Prefix, use: (entry: Entry) => T | Promise<T>): AsyncGenerator<readonly T[]> {
+  async *#lookup<T>(entry: IndexEntry, prefix: Prefix, use: (entry: Entry) => T | Promise<T>): AsyncGenerator<readonly T[]> {
     const entries: Entry[] = [];
     for (const key of await this.#host.engine().lookup(entry)) {
       if (key.type !== prefix.type || (prefix.namespace !== undefined && key.namespace !== prefix.namespace)) continue;
@@ -417,7 +418,7 @@ function notFound(key: Key, at?: number): NotFoundError {
 }
 
 /** One after the other, so that what fails first is what is thrown. */
-async function eachSettled<T extends object>(entries: readonly Entry[], use: (entry: Entry) => T | Promise<T>): Promise<T[]> {
+async function eachSettled<T>(entries: readonly Entry[], use: (entry: Entry) => T | Promise<T>): Promise<T[]> {
   const found: T[] = [];
   for (const entry of entries) {
     const item = use(entry);

@@ -1,6 +1,7 @@
 /**
  * What watches tell: events and batches in their public form, made once for all watchers that see the same.
  */
+import type { Key } from '../engine.js';
 import type { WatchBatch, WatchEvent } from '../types.js';
 import type { FeedBatch, FeedEvent } from './feed.js';
 
@@ -17,19 +18,21 @@ export function typeOf(event: FeedEvent): 'CREATED' | 'UPDATED' | 'DELETED' {
 /** A batch as every watcher without a selector sees it. */
 export function share(batch: FeedBatch): Batch {
   const resume = String(batch.revision);
-  const last = batch.events.length - 1;
-  const before = last === 0 ? resume : String(batch.revision - 1);
-  const events = batch.events.map((event, index) => publicEvent(event, typeOf(event), resume, index === last ? resume : before));
-  return Object.freeze(new SharedBatch(resume, Object.freeze(events)));
+  const { events } = batch;
+  const only = events.length === 1 ? events[0] : undefined;
+  if (only !== undefined) return Object.freeze(new SharedBatch(resume, Object.freeze([publicEvent(only, typeOf(only), resume, resume)])));
+  const last = events.length - 1;
+  const before = String(batch.revision - 1);
+  const told = events.map((event, index) => publicEvent(event, typeOf(event), resume, index === last ? resume : before));
+  return Object.freeze(new SharedBatch(resume, Object.freeze(told)));
 }
 
-/** A batch that keeps the promises by which it is handed out: a hundred watchers get the same ones. */
+/** A batch that keeps the promise by which its first event is handed out: a hundred watchers get the same one. */
 class SharedBatch implements WatchBatch<object> {
   readonly resourceVersion: string;
   readonly resume: string;
   readonly events: readonly AnyEvent[];
-  readonly #results: Promise<IteratorResult<AnyEvent, undefined>>[] = [];
-  #whole: Promise<IteratorResult<Batch, undefined>> | undefined;
+  #first: Promise<IteratorResult<AnyEvent, undefined>> | undefined;
 
   constructor(resume: string, events: readonly AnyEvent[]) {
     this.resourceVersion = resume;
@@ -38,18 +41,13 @@ class SharedBatch implements WatchBatch<object> {
   }
 
   static eventResult(batch: Batch, index: number): Promise<IteratorResult<AnyEvent, undefined>> {
-    if (!(#results in batch)) return Promise.resolve({ done: false, value: batch.events[index]! });
-    return (batch.#results[index] ??= Promise.resolve(Object.freeze({ done: false, value: batch.events[index]! })));
-  }
-
-  static batchResult(batch: Batch): Promise<IteratorResult<Batch, undefined>> {
-    if (!(#whole in batch)) return Promise.resolve({ done: false, value: batch });
-    return (batch.#whole ??= Promise.resolve(Object.freeze({ done: false, value: batch })));
+    if (index > 0 || !(#first in batch)) return Promise.resolve({ done: false, value: batch.events[index]! });
+    return (batch.#first ??= Promise.resolve(Object.freeze({ done: false, value: batch.events[0]! })));
   }
 }
 
 /** What `next()` gives for an event of a batch. */
-export const { eventResult, batchResult } = SharedBatch;
+export const { eventResult } = SharedBatch;
 
 /** An event as it is told. */
 export function publicEvent(event: FeedEvent, type: AnyEvent['type'], resourceVersion: string, resume: string): AnyEvent {
@@ -87,18 +85,12 @@ export function publicEvent(event: FeedEvent, type: AnyEvent['type'], resourceVe
 }
 
 /** An object that is there when a watch begins. */
-export function initialEvent(event: FeedEvent): AnyEvent {
-  const { key, source, object } = event;
-  const resourceVersion = (object as { metadata: { resourceVersion: string } }).metadata.resourceVersion;
-  return Object.freeze({
-    type: 'CREATED',
-    resourceType: key.type,
-    namespace: key.namespace,
-    name: key.name,
-    resourceVersion,
-    resume: INITIAL,
-    resource: object,
-    initial: true,
-    ...(source === undefined ? undefined : { source }),
-  });
+export function initialEvent({ type: resourceType, namespace, name }: Key, resource: object, source: string | undefined): AnyEvent {
+  const { resourceVersion } = (resource as { readonly metadata: { readonly resourceVersion: string } }).metadata;
+  const type = 'CREATED';
+  return Object.freeze(
+    source === undefined
+      ? { type, resourceType, namespace, name, resourceVersion, resume: INITIAL, resource, initial: true }
+      : { type, resourceType, namespace, name, resourceVersion, resume: INITIAL, resource, initial: true, source },
+  );
 }

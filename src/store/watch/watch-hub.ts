@@ -6,7 +6,7 @@ import type { Deps } from '../deps.js';
 import type { Change, Engine, Entry, Key } from '../engine.js';
 import { parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
-import type { Reader } from '../read/reader.js';
+import type { PagePosition, Reader, SeeFound } from '../read/reader.js';
 import { parseSelectors } from '../read/reader.js';
 import type { TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
@@ -106,30 +106,25 @@ export class WatchHub implements WatchSource {
     const { key } = entry;
     if (scope !== undefined && !isWithin(key, scope)) return undefined;
     const { value, meta, revision } = entry;
+    let uid = '';
     let object: object | undefined;
     let error: Error | undefined;
     try {
       if (value !== undefined) object = this.#host.codec.cached(this.#host.registry.found(key.type), entry);
     } catch (thrown) {
+      uid = meta.uid;
       error = thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
     }
-    return { key, revision, uid: meta.uid, verb: meta.verb, source: meta.source, bytes: value?.length ?? 0, object, error };
+    return { key, revision, uid, verb: meta.verb, source: meta.source, bytes: value?.length ?? 0, object, error };
   }
 
-  async page(
-    scope: WatchScope,
-    revision: number,
-    after: Key | undefined,
-  ): Promise<{ events: readonly FeedEvent[]; after: Key | undefined }> {
-    const page = await this.#host.reader.page({ type: scope.type, namespace: scope.namespace }, revision, after);
+  page(scope: WatchScope, position: PagePosition, see: SeeFound): Promise<Key | undefined> {
+    const { type, namespace } = scope;
+    if (type !== undefined || namespace === undefined) return this.#host.reader.page({ type, namespace }, position, see);
     // Without a type the engine pages through everything.
-    return {
-      after: page.after,
-      events:
-        scope.type === undefined && scope.namespace !== undefined
-          ? page.events.filter((event) => event.key.namespace === scope.namespace)
-          : page.events,
-    };
+    return this.#host.reader.page({}, position, (key, object, source) => {
+      if (key.namespace === namespace) see(key, object, source);
+    });
   }
 
   compacted(): number {
@@ -162,6 +157,7 @@ export class WatchHub implements WatchSource {
 interface Version {
   readonly key: Key;
   readonly revision: number;
+  /** Only with an error: stubs show it. */
   readonly uid: string;
   readonly verb: FeedEvent['verb'];
   readonly source: string | undefined;
@@ -172,17 +168,17 @@ interface Version {
 }
 
 function eventOf(version: Version, before: Version | undefined): FeedEvent {
-  const { key, verb, source, uid, revision } = version;
+  const { key, verb, source, revision } = version;
   const bytes = version.bytes + 512;
-  const error = before?.error ?? version.error;
-  if (error === undefined) {
+  const failed = before?.error === undefined ? version : before;
+  if (failed.error === undefined) {
     const object = (version.object ?? before?.object) as object;
     return { verb, key, object, previous: verb === 'update' ? before?.object : undefined, source, bytes };
   }
   const stub = Object.freeze({
-    metadata: Object.freeze({ name: key.name, namespace: key.namespace, uid, resourceVersion: String(revision) }),
+    metadata: Object.freeze({ name: key.name, namespace: key.namespace, uid: failed.uid, resourceVersion: String(revision) }),
   });
-  return { verb, key, object: stub, previous: undefined, source, bytes, error };
+  return { verb, key, object: stub, previous: undefined, source, bytes, error: failed.error };
 }
 
 function isWithin(key: Key, scope: WatchScope): boolean {

@@ -7,10 +7,12 @@
  */
 import { AbortedError, ExpiredError } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
+import type { Key } from '../engine.js';
+import type { PagePosition, SeeFound } from '../read/reader.js';
 import { onAbort } from '../timing.js';
 import type { Watch, WatchBatch, WatchEvent } from '../types.js';
 import type { Feed, FeedBatch, FeedEvent, Lane, LaneBatch, LaneListener } from './feed.js';
-import { INITIAL, batchResult, eventResult, initialEvent, publicEvent, share, typeOf } from './public-events.js';
+import { INITIAL, eventResult, initialEvent, publicEvent, share, typeOf } from './public-events.js';
 
 type AnyEvent = WatchEvent<object>;
 type Batch = WatchBatch<object>;
@@ -29,12 +31,8 @@ export interface WatchSource {
   readonly feed: Feed;
   /** Up to `limit` revisions after `from` read from the log: those that touch the scope, and how far it looked. @throws {ExpiredError} */
   replay(from: number, scope: WatchScope, limit: number): Promise<{ batches: readonly FeedBatch[]; scanned: number }>;
-  /** A page of what existed at `revision`, as frozen objects. */
-  page(
-    scope: WatchScope,
-    revision: number,
-    after: FeedEvent['key'] | undefined,
-  ): Promise<{ events: readonly FeedEvent[]; after: FeedEvent['key'] | undefined }>;
+  /** Shows a page of what existed at a revision, as frozen objects; gives the key to go on after, undefined at the end. */
+  page(scope: WatchScope, position: PagePosition, see: SeeFound): Promise<Key | undefined>;
   compacted(): number;
   /** Runs `task` after a while; the remover is called when the watch ends. */
   every(ms: number, task: () => void): () => void;
@@ -58,7 +56,7 @@ export class Watcher implements Watch<object>, LaneListener {
   /** Where in the lane the cursor stands; -1 until looked up. */
   #position = -1;
   /** The initial list, while it is being sent. */
-  #initial: { readonly revision: number; after: FeedEvent['key'] | undefined; listed: boolean } | undefined;
+  #initial: { readonly revision: number; after: Key | undefined; listed: boolean } | undefined;
   /** True until the bookmark behind the initial list was handed out: nothing is complete before. */
   #beginning: boolean;
   #buffer: readonly AnyEvent[] = nothing;
@@ -175,7 +173,8 @@ export class Watcher implements Watch<object>, LaneListener {
             () => iterator.next(),
             () => iterator.next(),
           );
-        if (this.#buffered !== undefined || (this.#end === undefined && this.#fillNow())) return batchResult(this.#takeBatch());
+        if (this.#buffered !== undefined || (this.#end === undefined && this.#fillNow()))
+          return Promise.resolve({ done: false, value: this.#takeBatch() });
         return this.#track(this.#filled((): Batch => this.#takeBatch()));
       },
       return: async () => {
@@ -316,13 +315,13 @@ export class Watcher implements Watch<object>, LaneListener {
   async #fillInitial(): Promise<boolean> {
     const initial = this.#initial!;
     if (!initial.listed) {
-      let events: AnyEvent[] = [];
+      const events: AnyEvent[] = [];
       await this.#guard(async () => {
-        const page = await this.#source.page(this.#scope, initial.revision, initial.after);
-        if (this.#end !== undefined) return;
-        events = page.events.filter((event) => matches(this.#scope, event.object)).map((event) => initialEvent(event));
-        initial.after = page.after;
-        initial.listed = page.after === undefined;
+        const scope = this.#scope;
+        initial.after = await this.#source.page(scope, initial, (key, object, source) => {
+          if (matches(scope, object)) events.push(initialEvent(key, object, source));
+        });
+        initial.listed = initial.after === undefined;
       });
       if (events.length === 0 || this.#end !== undefined) return false;
       this.#show({ resourceVersion: String(initial.revision), resume: INITIAL, events }, -1);

@@ -19,7 +19,7 @@ import type {
 import { checkLimit, checkReadable } from '../checks.js';
 import { behind, describeBytes, indexRange, objectKey, parseKey, prefixRange, readRevision, REVISION_SUFFIX, versionKey } from './keys.js';
 import type { KeyRange } from './keys.js';
-import { decodeRecord, isTombstone, looksSound, RecordEntry, revisionOfRecord } from './record.js';
+import { decodeRecord, detached, isTombstone, looksSound, RecordEntry, revisionOfRecord } from './record.js';
 import type { Session, Snapshot } from './session.js';
 import { first } from './tables.js';
 import type { Table, Tables } from './tables.js';
@@ -230,8 +230,8 @@ export class Reader {
 }
 
 /** An entry that outlives what it was read from. */
-export function keep({ key, value, meta, revision, created, version }: Entry): Entry {
-  return { key, value: value && Buffer.from(value), meta, revision, created, version };
+export function keep(entry: Entry): Entry {
+  return detached(entry, entry.value && Buffer.from(entry.value));
 }
 
 /** Where the items of a range go, how many they may be, and what makes them. */

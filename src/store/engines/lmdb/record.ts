@@ -93,13 +93,8 @@ export function versionOfRecord(bytes: Uint8Array): number {
 
 /** What a retention policy sees of a record; not checked. */
 export function infoOfRecord(record: Buffer): VersionInfo {
-  return {
-    revision: revisionOfRecord(record),
-    generation: readRevision(record, 28),
-    time: record.readDoubleBE(36),
-    uid: record.toString('utf8', FIXED_HEADER, FIXED_HEADER + (record[44] as number)),
-    verb: VERBS[(record[1] as number) & 3] as Verb,
-  };
+  const { generation, time, uid, verb } = new RecordMeta(() => record);
+  return { revision: revisionOfRecord(record), generation, time, uid, verb };
 }
 
 export function isTombstone(bytes: Uint8Array): boolean {
@@ -118,8 +113,13 @@ export function looksSound(bytes: Uint8Array): boolean {
 export function decodeRecord(object: Buffer, record: Buffer, known?: Key): Entry {
   const entry = new RecordEntry();
   entry.show(object, 0, object.length, record, record.length, known);
-  const { key, value, meta, revision, created, version } = entry;
-  return { key, value, meta, revision, created, version };
+  return detached(entry, entry.value);
+}
+
+/** An entry that outlives the record it was read from, if its value does. */
+export function detached({ key, meta, revision, created, version }: Entry, value: Uint8Array | undefined): Entry {
+  const { verb, uid, generation, time, source } = meta;
+  return { key, value, meta: { verb, uid, generation, time, source }, revision, created, version };
 }
 
 /**
@@ -132,6 +132,9 @@ export class RecordEntry implements Entry {
   #end = 0;
   #known: Key | undefined;
   #record: Buffer = NOTHING;
+  /** The last key that was read and how its bytes begin: what follows is mostly of the same type and namespace. */
+  #space: { readonly bytes: Buffer; readonly type: string; readonly namespace: string } | undefined;
+  readonly meta: WriteMeta = new RecordMeta(() => this.#record);
   value: Buffer | undefined;
 
   /** Takes up a record, checked. @throws {CorruptError} naming the key */
@@ -152,22 +155,7 @@ export class RecordEntry implements Entry {
   }
 
   get key(): Key {
-    return (this.#known ??= parseKey(this.#object, this.#start, this.#end));
-  }
-  get meta(): WriteMeta {
-    const record = this.#record;
-    const flags = record[1] as number;
-    const source = FIXED_HEADER + (record[44] as number);
-    return {
-      verb: VERBS[flags & 3] as Verb,
-      uid: record.toString('utf8', FIXED_HEADER, source),
-      generation: readRevision(record, 28),
-      time: record.readDoubleBE(36),
-      source:
-        (flags & SOURCE) === 0
-          ? undefined
-          : record.toString('utf8', source, source + (((record[45] as number) << 8) | (record[46] as number))),
-    };
+    return (this.#known ??= this.#readKey());
   }
   get revision(): number {
     return revisionOfRecord(this.#record);
@@ -177,6 +165,55 @@ export class RecordEntry implements Entry {
   }
   get version(): number {
     return versionOfRecord(this.#record);
+  }
+
+  #readKey(): Key {
+    const object = this.#object;
+    const start = this.#start;
+    const space = this.#space;
+    if (space !== undefined && beginsWith(object, start, this.#end, space.bytes)) {
+      const name = object.toString('utf8', start + space.bytes.length, this.#end);
+      return { type: space.type, namespace: space.namespace, name };
+    }
+    const key = parseKey(object, start, this.#end);
+    this.#space = { bytes: Buffer.from(`${key.type}\0${key.namespace}\0`), type: key.type, namespace: key.namespace };
+    return key;
+  }
+}
+
+function beginsWith(bytes: Uint8Array, start: number, end: number, what: Uint8Array): boolean {
+  if (end - start <= what.length) return false;
+  // From behind: the last bytes differ more often than the first.
+  for (let at = what.length - 1; at >= 0; at--) if (bytes[start + at] !== what[at]) return false;
+  return true;
+}
+
+/** What is written about a version, read from its record when asked for. */
+class RecordMeta implements WriteMeta {
+  readonly #record: () => Buffer;
+
+  constructor(record: () => Buffer) {
+    this.#record = record;
+  }
+
+  get verb(): Verb {
+    return VERBS[(this.#record()[1] as number) & 3] as Verb;
+  }
+  get uid(): string {
+    const record = this.#record();
+    return record.toString('utf8', FIXED_HEADER, FIXED_HEADER + (record[44] as number));
+  }
+  get generation(): number {
+    return readRevision(this.#record(), 28);
+  }
+  get time(): number {
+    return this.#record().readDoubleBE(36);
+  }
+  get source(): string | undefined {
+    const record = this.#record();
+    if (((record[1] as number) & SOURCE) === 0) return undefined;
+    const start = FIXED_HEADER + (record[44] as number);
+    return record.toString('utf8', start, start + (((record[45] as number) << 8) | (record[46] as number)));
   }
 }
 
