@@ -289,7 +289,8 @@ async function measurePaced(): Promise<void> {
         const reading = watches.map(async (watch, index) => {
           for (let seen = 0; seen < PACE * SECONDS; seen += 1) {
             const event = (await watch.next()).value!;
-            if (index === watchers - 1 && event.type === 'CREATED') events.push(performance.now() - began.get(event.resource.metadata.name)!);
+            if (index === watchers - 1 && event.type === 'CREATED')
+              events.push(performance.now() - began.get(event.resource.metadata.name)!);
           }
         });
         const write = create(store);

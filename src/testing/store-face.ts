@@ -312,8 +312,7 @@ export class StoreFace implements Store {
 
   /** The transaction's verbs, under the same faults. */
   #inside(tx: Transaction, source: string | undefined): Transaction {
-    const pass = <R>(call: StoreCall, run: () => Promise<R>): Promise<R> =>
-      this.#host.alive ? this.#within(call, run) : never();
+    const pass = <R>(call: StoreCall, run: () => Promise<R>): Promise<R> => (this.#host.alive ? this.#within(call, run) : never());
     const verbs = {
       attempt: tx.attempt,
       create: (type, namespace, name, resource, options) =>

@@ -24,7 +24,7 @@ import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo, TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
 import type { FailedItem, HistoricalVersion, HistoryOptions, ListOptions, ListResult, Selectors } from '../types.js';
-import { checkWindow } from '../watch/watcher.js';
+import { checkWindow } from '../watch/window.js';
 import { detailsOf } from '../write/rules.js';
 import type { Stored } from '../write/rules.js';
 import { fieldIndex } from '../write/writer.js';
@@ -215,7 +215,7 @@ export class Reader {
       const { key } = entry;
       const { source } = entry.meta;
       const info = this.#host.registry.found(key.type);
-      if (info.sensitivePaths.length > 0) return this.cached(info, entry, revision).then((object) => void see(key, object, source));
+      if (info.sensitivePaths.length > 0) return this.cached(info, entry, revision).then((object) => see(key, object, source));
       see(key, this.#host.codec.cached(info, entry), source);
       return undefined;
     });

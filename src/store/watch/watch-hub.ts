@@ -13,8 +13,9 @@ import { EngineGone } from '../steady-engine.js';
 import type { WatchOptions } from '../types.js';
 import type { Feed, FeedBatch, FeedEvent } from './feed.js';
 import { INITIAL } from './public-events.js';
-import { Watcher, checkWindow } from './watcher.js';
+import { Watcher } from './watcher.js';
 import type { WatchScope, WatchSource } from './watcher.js';
+import { checkWindow } from './window.js';
 
 export interface HubHost {
   readonly deps: Deps;

@@ -5,7 +5,7 @@
  * of the log; the cursor never passes a revision whose events were not handed out. So being slow costs nothing but the
  * cursor, and a watcher that fell out of the window ends with ExpiredError, never with a gap.
  */
-import { AbortedError, ExpiredError } from '../../schemas/index.js';
+import { AbortedError } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Key } from '../engine.js';
 import type { PagePosition, SeeFound } from '../read/reader.js';
@@ -398,15 +398,6 @@ export class Watcher implements Watch<object>, LaneListener {
     this.#buffer = batch.events;
     this.#next = 0;
   }
-}
-
-/** @throws {ExpiredError} when revision `since` lies below what is kept. */
-export function checkWindow(since: number, compacted: number, current: number): void {
-  if (since >= compacted) return;
-  throw new ExpiredError(`revision ${since} is older than what is kept (from ${compacted} on): list again and watch from there`, {
-    compactedRevision: String(compacted),
-    currentRevision: String(current),
-  });
 }
 
 function matches(scope: WatchScope, object: object): boolean {
