@@ -25,7 +25,8 @@ export interface SealIdentity {
 /** Encrypts and decrypts the sensitive parts of objects. */
 export interface Sealer {
   /**
-   * The bytes to store, and the object with Sealed in the sensitive places. `object` holds plain values there.
+   * The bytes to store, and the object with Sealed in the sensitive places: made of `object`, which holds plain values
+   * there and shares the rest with it, or decoded anew.
    * @throws {InvalidError} for the text of a seal @throws {ForbiddenError} without a key
    */
   seal(
@@ -33,7 +34,7 @@ export interface Sealer {
     identity: SealIdentity,
     object: Stored,
     codec: Codec,
-  ): { readonly value: Uint8Array; readonly cached: Stored };
+  ): { readonly value: Uint8Array; cached(): Stored; fromBytes(): Stored };
   /** True for bytes that `seal` made. */
   owns(value: Uint8Array): boolean;
   /** The object with Sealed in the sensitive places. @throws {CorruptError} when the bytes are no envelope. */
@@ -73,8 +74,8 @@ export class ObjectCodec {
       const value = this.#codec.encode(object);
       return { value, form: new Form(options.keep ? object : () => this.#codec.decode(value) as Stored) };
     }
-    const { value, cached } = this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
-    return { value, form: new Form(cached) };
+    const { value, cached, fromBytes } = this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
+    return { value, form: new Form(options.keep ? cached() : fromBytes) };
   }
 
   /** The shared form of an entry, decoded once somebody asks. */

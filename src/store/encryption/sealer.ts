@@ -298,9 +298,15 @@ export function createSealer(options: SealerOptions): KeyedSealer {
       value.set(cipher.update(text, 'utf8'), end + TAG_BYTES);
       cipher.final();
       value.set(cipher.getAuthTag(), end);
-      let index = 0;
       const version = new Version(identity, value, dataKey);
-      return { value, cached: mapLeaves(shape.root, object, () => sealedAt(version, index++)) };
+      return {
+        value,
+        cached() {
+          let index = 0;
+          return mapLeaves(shape.root, object, () => sealedAt(version, index++));
+        },
+        fromBytes: () => assemble(version.envelope, identity, codec, shape, (index) => sealedAt(version, index)),
+      };
     },
 
     owns: isEnvelope,

@@ -25,6 +25,7 @@ import type { TypeInfo, TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
 import type { FailedItem, HistoricalVersion, HistoryOptions, ListOptions, ListResult, Selectors } from '../types.js';
 import { checkWindow } from '../watch/window.js';
+import type { PagePosition, SeeFound } from '../watch/watcher.js';
 import { detailsOf } from '../write/rules.js';
 import type { Stored } from '../write/rules.js';
 import { fieldIndex } from '../write/writer.js';
@@ -54,15 +55,6 @@ export interface ParsedSelectors {
   readonly labels: Selector | undefined;
   readonly fields: FieldSelector | undefined;
 }
-
-/** Where a page begins, and the revision it shows. */
-export interface PagePosition {
-  readonly revision: number;
-  readonly after: Key | undefined;
-}
-
-/** Is shown what a page holds: the shared, frozen form. */
-export type SeeFound = (key: Key, object: Stored, source: string | undefined) => void;
 
 /** Selectors parsed once, at the edge; empty ones are as good as none. `info` undefined: of every type. @throws {InvalidError} */
 export function parseSelectors(options: Selectors, info: TypeInfo | undefined): ParsedSelectors {
@@ -203,7 +195,7 @@ export class Reader {
     const found: { key: Key; object: Stored }[] = [];
     const position: { revision: number; after: Key | undefined } = { revision, after: undefined };
     for (;;) {
-      position.after = await this.page(prefix, position, (key, object) => found.push({ key, object }));
+      position.after = await this.page(prefix, position, (key, object) => found.push({ key, object: object as Stored }));
       if (position.after === undefined) return found;
       await this.#host.deps.scheduler.turn();
     }

@@ -6,7 +6,7 @@ import type { Deps } from '../deps.js';
 import type { Change, Engine, Entry, Key } from '../engine.js';
 import { parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
-import type { PagePosition, Reader, SeeFound } from '../read/reader.js';
+import type { Reader } from '../read/reader.js';
 import { parseSelectors } from '../read/reader.js';
 import type { TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
@@ -14,7 +14,7 @@ import type { WatchOptions } from '../types.js';
 import type { Feed, FeedBatch, FeedEvent } from './feed.js';
 import { INITIAL } from './public-events.js';
 import { Watcher } from './watcher.js';
-import type { WatchScope, WatchSource } from './watcher.js';
+import type { PagePosition, SeeFound, WatchScope, WatchSource } from './watcher.js';
 import { checkWindow } from './window.js';
 
 export interface HubHost {

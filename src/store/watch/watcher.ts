@@ -8,7 +8,6 @@
 import { AbortedError } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Key } from '../engine.js';
-import type { PagePosition, SeeFound } from '../read/reader.js';
 import { onAbort } from '../timing.js';
 import type { Watch, WatchBatch, WatchEvent } from '../types.js';
 import type { Feed, FeedBatch, FeedEvent, Lane, LaneBatch, LaneListener } from './feed.js';
@@ -25,6 +24,15 @@ export interface WatchScope {
   readonly labels: Selector | undefined;
   readonly fields: FieldSelector | undefined;
 }
+
+/** Where a page begins, and the revision it shows. */
+export interface PagePosition {
+  readonly revision: number;
+  readonly after: Key | undefined;
+}
+
+/** Is shown what a page holds: the shared, frozen form. */
+export type SeeFound = (key: Key, object: object, source: string | undefined) => void;
 
 /** What a watcher needs of the store. */
 export interface WatchSource {

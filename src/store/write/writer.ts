@@ -159,7 +159,7 @@ export class Writer {
               };
             }
             // The caller gets the object itself where nobody else has it.
-            const own = mutation.owns === true && write.write.decoded === undefined && info.sensitivePaths.length === 0;
+            const own = mutation.owns === true && write.write.decoded === undefined;
             return {
               type: 'write',
               writes: [write],
