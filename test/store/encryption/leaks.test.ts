@@ -123,7 +123,7 @@ describe('a canary', () => {
       }
       expect(lines.join('')).not.toContain(text);
     }
-  });
+  }, 60_000);
 
   it('is found in no backup that is made of a memory engine either', async () => {
     const engine = tapped(memoryEngine());
