@@ -47,8 +47,9 @@ import type {
 import { Feed } from './watch/feed.js';
 import type { FeedBatch } from './watch/feed.js';
 import { WatchHub } from './watch/watch-hub.js';
-import { CommitQueue, closedError } from './write/commit-queue.js';
+import { CommitQueue } from './write/commit-queue.js';
 import { fencedOperation } from './write/fence.js';
+import { closedError } from './write/not-written.js';
 import { States } from './write/states.js';
 import type { KeyState } from './write/states.js';
 import { createWriteSide } from './write-side.js';

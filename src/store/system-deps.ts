@@ -84,7 +84,7 @@ function systemIds(clock: Clock): Ids {
     used += length;
     return used - length;
   };
-  let lastMs = 0;
+  let lastMs = -1;
   let sequence = 0;
   // One text cut from bytes costs a fraction of one put together from pieces, and is flat for whoever hashes it.
   const text = Buffer.alloc(36, '-');

@@ -151,6 +151,32 @@ describe('registered types', () => {
   });
 });
 
+describe('a transaction', () => {
+  it('that puts another object in the place of one leaves the new uid findable, and not the old', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    const old = await store.create('thing', 'prod', 'a', {});
+    await store.transaction(async (tx) => {
+      await tx.delete('thing', 'prod', 'a');
+      await tx.create('thing', 'prod', 'a', { size: 2 });
+    });
+    const now = await store.get('thing', 'prod', 'a');
+    expect(await store.getByUid('thing', now.metadata.uid)).toEqual(now);
+    await expect(store.getByUid('thing', old.metadata.uid)).rejects.toMatchObject({ code: 404 });
+  });
+});
+
+describe('a writer that is answered at once', () => {
+  it('keeps neither timers nor the writes of others from their turn', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await store.create('thing', 'prod', 'a', { size: 1 });
+    let written = false;
+    const writing = store.create('thing', 'prod', 'b', {}).then(() => (written = true));
+    for (let round = 0; round < 5000 && !written; round += 1) await store.update('thing', 'prod', 'a', { size: 1 });
+    expect(written).toBe(true);
+    await writing;
+  });
+});
+
 describe('a watch', () => {
   it('that is closed while an event is on its way ends, and hands out nothing that is not there', async () => {
     for (let hops = 0; hops < 8; hops += 1) {

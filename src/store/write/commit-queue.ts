@@ -8,7 +8,7 @@
  * - Changes of other processes enter the ring before our own later ones.
  * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
  */
-import { AbortedError, StoreClosedError, StoreFailedError, isStatusError } from '../../schemas/index.js';
+import { AbortedError, StoreFailedError, isStatusError } from '../../schemas/index.js';
 import type { CommitRequest, CommitResult, Key } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
@@ -159,14 +159,20 @@ export class CommitQueue {
     const { clock, scheduler } = this.#host.deps;
     let began = clock.monotonic();
     let planned = 0;
+    let rounds = 0;
     try {
       for (;;) {
         const job = this.#toPlan.shift();
         if (job === undefined) {
           // One more round of promises: writers that resume together then share a commit.
           await Promise.resolve();
-          if (this.#toPlan.length > 0) continue;
-          break;
+          if (this.#toPlan.length === 0) break;
+          // Whoever is answered at once and asks again must not keep the rest of the process from its turn.
+          if ((rounds += 1) % SLICE === 0) {
+            if (!this.#sending) void this.#send();
+            await scheduler.turn();
+          }
+          continue;
         }
         if (job.answered) continue;
         const states: KeyState[] = [];
@@ -327,6 +333,7 @@ export class CommitQueue {
           }),
         );
       this.#fail(error);
+      for (const { planned } of sent) if (planned.state === 'planned') planned.settle('failed');
     } finally {
       this.#sending = false;
       this.#signalIdle();
@@ -489,9 +496,4 @@ export class CommitQueue {
   #signalIdle(): void {
     for (const wake of this.#idle.splice(0)) wake();
   }
-}
-
-/** The closed store's answer to whatever still waits. */
-export function closedError(): StoreClosedError {
-  return new StoreClosedError('the store is closed: open it again to use it');
 }

@@ -1,7 +1,7 @@
 /**
- * What the writers of a failed commit are told once the log was read and their write is not in it.
+ * What writers are told whose write is not there: of a failed commit, once the log was read, and of a closed store.
  */
-import { StoreFailedError, StoreFullError, isStatusError, isStoreFailed, isStoreFull } from '../../schemas/index.js';
+import { StoreClosedError, StoreFailedError, StoreFullError, isStatusError, isStoreFailed, isStoreFull } from '../../schemas/index.js';
 
 /** Certain: nothing was written, and the store goes on. An engine's own error says as much as it could know then, which was less. */
 export function notWritten(cause: unknown): Error {
@@ -17,4 +17,9 @@ export function notWritten(cause: unknown): Error {
 function reasonOf(error: unknown): string {
   const reason = isStatusError(error) && error.cause instanceof Error ? error.cause : error;
   return reason instanceof Error ? reason.message : String(reason);
+}
+
+/** The closed store's answer to whatever still waits. */
+export function closedError(): StoreClosedError {
+  return new StoreClosedError('the store is closed: open it again to use it');
 }

@@ -36,11 +36,13 @@ export interface PlannedWrite {
 
 export type PlannedExpect = { readonly key: Key; readonly origin: Origin } | { readonly prefix: Prefix; readonly since: number | Planned };
 
+const NOTHING: readonly PlannedExpect[] = [];
+
 /** A request on its way: planned, sent, then committed or failed. */
 export class Planned {
   readonly id: string;
   readonly writes: readonly PlannedWrite[];
-  readonly expect: readonly PlannedExpect[];
+  expect: readonly PlannedExpect[];
   readonly bytes: number;
   state: 'planned' | 'committed' | 'failed' = 'planned';
   revision = 0;
@@ -65,6 +67,8 @@ export class Planned {
 
   settle(state: 'committed' | 'failed'): void {
     this.state = state;
+    // Each names the request before: a key that is never idle would keep them all.
+    this.expect = NOTHING;
     const settled = this.#settled;
     this.#settled = undefined;
     if (settled !== undefined) for (const then of settled) then();

@@ -93,9 +93,9 @@ export class Writer {
         version,
       };
     }
-    // The uid stays: without owners and declared fields nothing else can have changed.
+    // Without owners and declared fields the uid is the one entry.
     const before =
-      after.length === 1 && info.storeIndexes.length === 0 && !hasOwners(previous) ? after : indexEntries(info, previous.glimpse);
+      after.length === 1 && info.storeIndexes.length === 0 && hasOnlyUid(previous, uid) ? after : indexEntries(info, previous.glimpse);
     const added = before === after ? NONE : missingFrom(after, before);
     const removed = before === after ? NONE : missingFrom(before, after);
     return {
@@ -197,8 +197,9 @@ export function fieldIndex(type: string, path: string): string {
   return `field:${type}:${path.startsWith('.') ? path.slice(1) : path}`;
 }
 
-function hasOwners(form: Form): boolean {
-  return form.glimpse.metadata.ownerReferences !== undefined;
+/** Whether this uid was its one entry: a transaction may put another object in its place. */
+function hasOnlyUid({ glimpse: { metadata } }: Form, uid: string): boolean {
+  return metadata.uid === uid && metadata.ownerReferences === undefined;
 }
 
 function missingFrom(entries: readonly IndexEntry[], others: readonly IndexEntry[]): readonly IndexEntry[] {

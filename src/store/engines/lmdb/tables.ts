@@ -72,13 +72,22 @@ function openScan(root: RootDatabase<Buffer, Buffer>, name: string): Scan {
   let start = 0;
   let end = 0;
   let visit: ScanVisit = () => false;
+  let thrown: { readonly error: unknown } | undefined;
   // `encoder` and `keyEncoder` are missing in lmdb-js's typings.
   const options: DatabaseOptions & { encoder: object; keyEncoder: object } = {
     encoder: {
       encode: () => {
         throw new Error('a scan writes nothing');
       },
-      decode: (record: Buffer, length?: number) => visit(keys, start, end, record, length ?? record.length),
+      // Thrown through lmdb-js it would leave a cursor and its snapshot open for ever.
+      decode: (record: Buffer, length?: number) => {
+        try {
+          return visit(keys, start, end, record, length ?? record.length);
+        } catch (error) {
+          thrown = { error };
+          return false;
+        }
+      },
     },
     keyEncoder: {
       writeKey(key: Buffer, target: Buffer, at: number) {
@@ -95,7 +104,10 @@ function openScan(root: RootDatabase<Buffer, Buffer>, name: string): Scan {
   const table = root.openDB<boolean, Buffer>(name, options);
   return (range, visitor) => {
     visit = visitor;
-    for (const { value } of table.getRange({ ...range })) if (!value) return;
+    thrown = undefined;
+    for (const { value } of table.getRange({ ...range })) if (!value) break;
+    const failed = thrown as { readonly error: unknown } | undefined;
+    if (failed !== undefined) throw failed.error;
   };
 }
 
