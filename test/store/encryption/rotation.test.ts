@@ -232,7 +232,8 @@ describe('rotateKeys', () => {
       inDirectory(async (directory) => {
         const report = await killRotations({ directory, kills: 2, rate: 200, delay: (kill) => 20 + kill * 60 });
         expect(report).toMatchObject({ lost: [], unreadable: [], leftOnOldKeys: 0, problems: [] });
-        expect(report.acknowledged).toBeGreaterThan(100);
+        // That there was load at all: how much depends on the machine's disk and on who else uses it.
+        expect(report.acknowledged).toBeGreaterThan(20);
       }),
     60_000,
   );
