@@ -132,7 +132,8 @@ export class EmbeddedStore implements Store {
       deps,
       codec: this.#codec,
       strictNamespaces: options.strictNamespaces,
-      watched: () => this.#hub.size > 0 || this.#engine.capabilities.decoded,
+      keeps: () => this.#engine.capabilities.decoded,
+      followed: () => this.#hub.size > 0,
       namespaceState: (name) => this.#namespaceState(name),
     });
     this.#queue = new CommitQueue(

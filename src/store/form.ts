@@ -34,6 +34,15 @@ export class Form {
     return freezeJson(this.glimpse) as Stored;
   }
 
+  /** Freezes what the commit will not touch: while a write waits for the disk that costs nobody time, afterwards it delays the news. */
+  prepare(): void {
+    const made = this.#made;
+    if (made === undefined || Object.isFrozen(made)) return;
+    for (const part in made) if (part !== 'metadata') freezeJson(made[part]);
+    const metadata: object = made.metadata;
+    for (const part in metadata) freezeJson((metadata as Readonly<Record<string, unknown>>)[part]);
+  }
+
   /** Told the revision in the committing turn. */
   commit(revision: number): void {
     this.#revision = revision;

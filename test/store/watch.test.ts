@@ -140,6 +140,25 @@ describe('a stalled watcher', () => {
 
 describe.each(engines)('a watch on the %s engine', (engine) => {
   it(
+    'that begins while writes are on their way hears of them with what they replaced',
+    onStorage(engine, async (storage) => {
+      const store = await storage.open({ types: [Widget] });
+      await store.create(Widget, 'prod', 'a', { spec: { size: 1 } });
+      await store.create(Widget, 'prod', 'b', { spec: { size: 1 } });
+      const since = store.revision;
+      // Planned at the call, while nobody watches.
+      const writes = [store.patch(Widget, 'prod', 'a', { spec: { size: 2 } }), store.delete(Widget, 'prod', 'b')];
+      const live = take(store.watch(Widget, 'prod'), 2);
+      const resumed = take(store.watch(Widget, 'prod', { since }), 2);
+      await Promise.all(writes);
+      for (const [updated, deleted] of [await live, await resumed]) {
+        if (updated?.type !== 'UPDATED' || deleted?.type !== 'DELETED') throw new Error('an update and a delete were expected');
+        expect([updated.previous.spec.size, updated.resource.spec.size, deleted.resource.spec.size]).toEqual([1, 2, 1]);
+      }
+    }),
+  );
+
+  it(
     'resumes at every event it ever told, after the store was opened again',
     onStorage(engine, async ({ open }) => {
       const first = await open();

@@ -37,7 +37,7 @@ export interface LaneListener {
   wake(): void;
 }
 
-/** One type's part of the ring. Positions count from the first batch ever appended and survive trimming. */
+/** One type's part of the ring. Positions count from the first batch ever appended (a skip is one too) and survive trimming. */
 export class Lane {
   #batches: LaneBatch[] = [];
   #head = 0;
@@ -68,6 +68,11 @@ export class Lane {
       this.#head = 0;
     }
     return batch;
+  }
+
+  /** Passes over what is in the log alone: no position found before is one any more. */
+  skip(): void {
+    this.#base += 1;
   }
 
   get first(): LaneBatch | undefined {
@@ -176,11 +181,19 @@ export class Feed {
     for (const listener of [...this.#progress]) listener(this.#visible);
   }
 
-  /** Jumps over revisions that hold nothing for anybody (nobody watches, or an empty stretch): the ring starts anew there. */
+  /** Jumps over revisions that are in the log alone (nobody watched, or they hold nothing): the ring starts anew there. */
   reset(revision: number): void {
     while (this.all.first !== undefined) this.#drop();
+    this.#skip(this.all);
+    for (const lane of this.#lanes.values()) this.#skip(lane);
     this.#floor = revision;
     this.#visible = revision;
+  }
+
+  /** Whoever began to watch meanwhile has to look into the log. */
+  #skip(lane: Lane): void {
+    lane.skip();
+    if (lane.parked.size > 0) this.#touched.add(lane);
   }
 
   onProgress(listener: (revision: number) => void): () => void {

@@ -16,7 +16,7 @@ import { Form } from '../form.js';
 import { notWritten } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Operation, QueueHost, QueueLimits } from './operation.js';
-import { CommittedEvent, preconditions } from './request.js';
+import { CommittedEvent, canTell, preconditions } from './request.js';
 import { Room } from './room.js';
 import type { Stored } from './rules.js';
 import { Planned } from './states.js';
@@ -24,6 +24,8 @@ import type { KeyState, Origin, PlannedExpect } from './states.js';
 
 /** Operations planned in one turn of the event loop. */
 const SLICE = 32;
+/** The same beside a commit, which needs a turn of its own to get to the disk. */
+const SLICE_BESIDE = 8;
 
 interface Job {
   readonly operation: Operation<unknown>;
@@ -161,6 +163,8 @@ export class CommitQueue {
     let planned = 0;
     let rounds = 0;
     try {
+      // The commit first that is on its way: what is planned while the disk works costs nobody time, what is planned before does.
+      if (this.#sending) await scheduler.turn();
       for (;;) {
         const job = this.#toPlan.shift();
         if (job === undefined) {
@@ -193,7 +197,7 @@ export class CommitQueue {
         }
         planned += 1;
         if (this.#pending.length >= this.#limits.batch && !this.#sending) void this.#send();
-        if (planned % SLICE === 0 && this.#toPlan.length > 0) {
+        if (planned % (this.#sending ? SLICE_BESIDE : SLICE) === 0 && this.#toPlan.length > 0) {
           // Planning on while a commit is under way pays as soon as both take as long; before that a larger commit does.
           if (!this.#sending && clock.monotonic() - began > this.#commitMs) {
             void this.#send();
@@ -419,7 +423,8 @@ export class CommitQueue {
     }
     this.#host.states.commit(planned);
     // With nobody to share the changes, whoever comes later finds them in the log.
-    if (this.#host.followed()) this.#host.feed.append({ revision, events: planned.writes.map((write) => new CommittedEvent(write)) });
+    if (this.#host.followed() && canTell(planned.writes))
+      this.#host.feed.append({ revision, events: planned.writes.map((write) => new CommittedEvent(write)) });
     else this.#host.feed.reset(revision);
   }
 

@@ -33,6 +33,11 @@ export class CommittedEvent implements FeedEvent {
   }
 }
 
+/** Whether all of it can be told. What was planned while nobody watched is not: whoever came since reads it in the log. */
+export function canTell(writes: readonly PlannedWrite[]): boolean {
+  return writes.every(({ write, previous }) => previous !== undefined || write.meta.verb === 'create');
+}
+
 /** What must hold at commit, as revisions or as places in the same batch; undefined: something it rests on has failed. */
 export function preconditions(expect: readonly PlannedExpect[]): Precondition[] | undefined {
   const resolved: Precondition[] = [];

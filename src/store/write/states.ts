@@ -30,6 +30,7 @@ export interface PlannedWrite {
   readonly write: Write;
   /** The object after the write; undefined for a removal. */
   readonly form: Form | undefined;
+  /** Kept for a removal, and for an update that somebody is to hear of. */
   readonly previous: Form | undefined;
   readonly version: number;
 }

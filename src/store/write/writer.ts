@@ -20,8 +20,10 @@ export interface WriterHost {
   readonly deps: Deps;
   readonly codec: ObjectCodec;
   readonly strictNamespaces: boolean;
-  /** Whether what is written will be looked at: then it is kept decoded, instead of being decoded again. */
-  watched(): boolean;
+  /** Whether what is written is kept decoded, instead of being decoded again once somebody looks at it. */
+  keeps(): boolean;
+  /** Whether anybody watches. */
+  followed(): boolean;
   namespaceState(name: string): 'active' | 'terminating' | undefined;
 }
 
@@ -78,10 +80,12 @@ export class Writer {
       };
     }
     const { uid, generation } = next.metadata;
-    const watched = this.#host.watched();
-    const { value, form } = this.#host.codec.encode(info, { key, uid, version }, next, { keep: watched });
+    const followed = this.#host.followed();
+    const keep = followed || this.#host.keeps();
+    const { value, form } = this.#host.codec.encode(info, { key, uid, version }, next, { keep });
     checkSize(info, key, value.length);
-    const decoded = watched ? form.glimpse : undefined;
+    const decoded = keep ? form.glimpse : undefined;
+    if (followed) form.prepare();
     const verb: Verb = previous === undefined ? 'create' : 'update';
     const after = indexEntries(info, next);
     if (previous === undefined) {
@@ -109,7 +113,8 @@ export class Writer {
         decoded,
       },
       form,
-      previous,
+      // Nobody is to hear of it: what waits for the disk holds on to one object, not two.
+      previous: keep ? previous : undefined,
       version,
     };
   }
