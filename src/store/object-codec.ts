@@ -12,6 +12,7 @@ import type { Entry, Key } from './engine.js';
 import { Form } from './form.js';
 import { describeKey } from './keys.js';
 import type { TypeInfo } from './registry.js';
+import { SharedStrings } from './shared-strings.js';
 import { stampRevision } from './write/rules.js';
 import type { Stored } from './write/rules.js';
 
@@ -52,6 +53,7 @@ export interface Sealer {
 export class ObjectCodec {
   readonly #codec: Codec;
   readonly #sealer: Sealer;
+  readonly #strings = new SharedStrings();
   /** Decoded forms that an engine kept and that lack defaults of the type in force, as it shows them. */
   readonly #shown = new WeakMap<object, { readonly info: TypeInfo; readonly object: Stored }>();
 
@@ -91,7 +93,7 @@ export class ObjectCodec {
       return this.#show(info, freezeJson(shared) as Stored);
     }
     const object = this.#decode(info, entry, false);
-    freezeFresh(object);
+    freezeFresh(object, this.#strings);
     return object;
   }
 
@@ -186,14 +188,20 @@ function isComplete(validator: ResourceValidator, object: Stored): boolean {
   }
 }
 
-/** `freezeJson` for what was decoded a moment ago: nothing in it is frozen, so nothing is asked. Seals are frozen when made. */
-function freezeFresh(value: object): void {
+/**
+ * `freezeJson` for what was decoded a moment ago: nothing in it is frozen, so nothing is asked, and equal texts become one.
+ * Seals are frozen when made.
+ */
+function freezeFresh(value: object, strings: SharedStrings): void {
   if (Array.isArray(value)) {
-    for (const item of value as unknown[]) if (typeof item === 'object' && item !== null) freezeFresh(item);
+    for (const item of value as unknown[]) if (typeof item === 'object' && item !== null) freezeFresh(item, strings);
   } else {
     for (const key in value) {
       const item = (value as Readonly<Record<string, unknown>>)[key];
-      if (typeof item === 'object' && item !== null) freezeFresh(item);
+      if (typeof item === 'string') {
+        const shared = strings.find(item);
+        if (shared !== undefined) (value as Record<string, unknown>)[key] = shared;
+      } else if (typeof item === 'object' && item !== null) freezeFresh(item, strings);
     }
   }
   Object.freeze(value);
