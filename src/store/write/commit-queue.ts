@@ -15,7 +15,7 @@ import { deferred, onAbort } from '../timing.js';
 import { Form } from '../form.js';
 import { notWritten } from './not-written.js';
 import { queueLimits } from './operation.js';
-import type { Operation, QueueHost, QueueLimits } from './operation.js';
+import type { Job, Operation, QueueHost, QueueLimits, Sent } from './operation.js';
 import { CommittedEvent, canTell, preconditions } from './request.js';
 import { Room } from './room.js';
 import type { Stored } from './rules.js';
@@ -26,23 +26,6 @@ import type { KeyState, Origin, PlannedExpect } from './states.js';
 const SLICE = 32;
 /** The same beside a commit, which needs a turn of its own to get to the disk. */
 const SLICE_BESIDE = 8;
-
-interface Job {
-  readonly operation: Operation<unknown>;
-  readonly order: number;
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
-  /** True once the caller has been answered. */
-  answered: boolean;
-  /** True when it was planned before: what it assumed then did not hold. */
-  again: boolean;
-}
-
-interface Sent {
-  readonly planned: Planned;
-  readonly job: Job;
-  readonly value: (revision: number) => unknown;
-}
 
 export class CommitQueue {
   readonly #host: QueueHost;

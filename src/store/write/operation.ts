@@ -5,7 +5,7 @@ import type { Deps } from '../deps.js';
 import type { Engine, Key } from '../engine.js';
 import type { Form } from '../form.js';
 import type { Feed, FeedBatch } from '../watch/feed.js';
-import type { KeyState, Origin, PlannedExpect, PlannedWrite, States } from './states.js';
+import type { KeyState, Origin, Planned, PlannedExpect, PlannedWrite, States } from './states.js';
 
 /** What an operation decided. `value` is made when the outcome is told. */
 export type Decision<R> =
@@ -25,6 +25,25 @@ export interface Operation<R> {
   plan(states: readonly KeyState[]): Decision<R>;
   /** Instead of planning again after a conflict (a transaction has to run its callback anew). */
   conflicted?(): Error;
+}
+
+/** An operation in the queue, and who waits for it. */
+export interface Job {
+  readonly operation: Operation<unknown>;
+  readonly order: number;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  /** True once the caller has been answered. */
+  answered: boolean;
+  /** True when it was planned before: what it assumed then did not hold. */
+  again: boolean;
+}
+
+/** A request in the queue or on its way, and what its caller gets. */
+export interface Sent {
+  readonly planned: Planned;
+  readonly job: Job;
+  readonly value: (revision: number) => unknown;
 }
 
 export interface QueueLimits {
