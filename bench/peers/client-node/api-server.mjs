@@ -1,6 +1,7 @@
 /**
  * As much of a Kubernetes API server as an informer's list and watch need, over node:http, with ready objects: what is
- * measured against it is the client. Told over IPC: `{ updates: n }` sends n MODIFIED events down the open watch.
+ * measured against it is the client. Told over IPC: `{ updates: n }` sends n MODIFIED events down the open watch, `{ paced: n }`
+ * as many about a millisecond apart, each with the time it was sent.
  */
 import { createServer } from 'node:http';
 
@@ -89,8 +90,18 @@ async function sendUpdates(count) {
   }
 }
 
+async function sendPaced(count) {
+  for (let i = 0; i < count; i++) {
+    const object = app(i % objects, (revision += 1));
+    object.metadata.annotations['example.dev/sent'] = String(process.hrtime.bigint());
+    watcher.write(`${JSON.stringify({ type: 'MODIFIED', object })}\n`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 process.on('message', (message) => {
   if (message.updates !== undefined) void sendUpdates(message.updates);
+  if (message.paced !== undefined) void sendPaced(message.paced);
 });
 // An idle connection stays: closing it under the client would be a failure of ours, not of what is measured.
 server.keepAliveTimeout = 0;
