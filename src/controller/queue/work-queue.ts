@@ -72,7 +72,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   #timer: Timer | undefined;
   #timerDue = Infinity;
   #shut = false;
-  readonly #bell = new Bell<Cause>(() => this.tryGet());
+  readonly #bell: Bell<Cause>;
   readonly #drains = new Set<() => void>();
 
   constructor(options: WorkQueueOptions) {
@@ -84,6 +84,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.#gate = bucket === undefined ? undefined : new TokenGate(bucket);
     this.#minInterval = minInterval;
     this.#bands = new PriorityBands(this.#table, ageing);
+    this.#bell = new Bell<Cause>(deps.scheduler, () => this.tryGet());
     const { metrics } = options;
     if (metrics !== undefined) this.#metrics = createQueueMetrics(metrics, name, this.#clock, this.#table, this.#bands);
   }

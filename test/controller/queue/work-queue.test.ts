@@ -206,6 +206,18 @@ describe('WorkQueue', () => {
     expect(queue.processing()).toBe(3);
   });
 
+  it('answers the gets that are left in order when some in between were aborted', async () => {
+    const queue = queueOf();
+    const controllers = Array.from({ length: 6 }, () => new AbortController());
+    const waits = controllers.map(({ signal }) => queue.get({ signal }).catch(() => undefined));
+    for (const index of [0, 3, 5]) controllers[index]?.abort();
+    for (const key of ['a', 'b', 'c']) queue.add(key);
+    const last = queue.get();
+    queue.add('d');
+    expect((await Promise.all([...waits, last])).map((item) => item?.key)).toEqual([undefined, 'a', 'b', undefined, 'c', undefined, 'd']);
+    expect(queue.len()).toBe(0);
+  });
+
   it('ends a get whose signal aborts, loses no key by it, and leaves no listener', async () => {
     const queue = queueOf();
     const controller = new AbortController();
@@ -252,6 +264,30 @@ describe('WorkQueue', () => {
     other.add('x');
     expect((await waited)?.key).toBe('x');
     expect(heard).not.toContain('other');
+  });
+
+  it('makes every delayed key ready though a listener throws, tells the other listeners, and throws its error in a turn of its own', async () => {
+    const deps = virtualDeps();
+    const queue = createWorkQueue({ deps });
+    let heard = 0;
+    const removeBad = queue.onReady(() => {
+      throw new Error('boom');
+    });
+    const removeGood = queue.onReady(() => (heard += 1));
+    for (const key of ['a', 'b']) queue.addAfter(key, 5);
+    queue.addAfter('c', 50);
+    await expect(deps.advance(5)).rejects.toThrow('boom');
+    expect([queue.len(), heard]).toEqual([2, 2]);
+    await expect(deps.flush()).rejects.toThrow('boom');
+    removeGood();
+    await expect(deps.advance(50)).rejects.toThrow('boom');
+    expect([queue.len(), queue.delayed(), heard]).toEqual([3, 0, 2]);
+    // Nor does whoever adds hear of it.
+    expect(queue.add('d')).toBe(true);
+    removeBad();
+    await expect(deps.flush()).rejects.toThrow('boom');
+    await deps.flush();
+    expect(drain(queue)).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('bears listeners that take, finish, add and cancel inside the add', async () => {
