@@ -143,13 +143,16 @@ class WorkerPool<Cause> implements Workers {
       } catch (error) {
         this.#inHandler = false;
         this.#failed(error, item);
+      } finally {
+        worker.item = undefined;
+        this.#running -= 1;
+        if (worker.released) this.#released -= 1;
+        queue.done(item.key);
       }
-      worker.item = undefined;
-      this.#running -= 1;
-      queue.done(item.key);
       if (worker.released) {
-        this.#released -= 1;
         this.#checkQuiet();
+        // A handler that returned at once gave its slot away while its loop seemed to go on: nobody was started then.
+        this.#continue();
         return;
       }
       this.#sliceItems += 1;
@@ -174,18 +177,29 @@ class WorkerPool<Cause> implements Workers {
     this.#sliceItems = 0;
   }
 
+  /** Sees to it that a key whose handler threw runs again. */
   #failed(error: unknown, item: Item<Cause>): void {
     try {
       this.#onError(error, item);
     } catch (second) {
-      this.#deps.logger.error({ err: second, key: item.key, queue: this.#queue.name }, 'onError of a worker threw');
+      this.#log('onError of a worker threw', second, item);
       this.#retry(error, item);
     }
   }
 
   #retry(error: unknown, item: Item<Cause>): void {
-    this.#deps.logger.error({ err: error, key: item.key, queue: this.#queue.name }, 'the handler of a worker threw; its key is retried');
-    this.#queue.addRateLimited(item.key, { priority: item.priority });
+    this.#log('the handler of a worker threw; its key is retried', error, item);
+    const { key, priority } = item;
+    try {
+      this.#queue.addRateLimited(key, { priority });
+    } catch (second) {
+      this.#log('a key could not be retried with backoff, and is retried after the longest default one', second, item);
+      this.#queue.addAfter(key, queueDefaults.maxDelay, { priority });
+    }
+  }
+
+  #log(message: string, err: unknown, item: Item<Cause>): void {
+    this.#deps.logger.error({ err, key: item.key, queue: this.#queue.name }, message);
   }
 
   #checkQuiet(): void {
@@ -195,6 +209,7 @@ class WorkerPool<Cause> implements Workers {
   #broken(error: unknown): void {
     this.#deps.logger.error({ err: error, queue: this.#queue.name }, 'a worker loop ended with an error');
     this.#loops -= 1;
+    this.#checkQuiet();
     this.#continue();
   }
 }

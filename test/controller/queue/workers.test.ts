@@ -1,8 +1,8 @@
 /** Worker slots, and the loops in them. Real world: one case holds the loops against the real event loop. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createSlots, createWorkQueue, type Item, runWorkers, type Worker } from '../../../src/controller/queue/index.js';
-import { deferred, sleep } from '../../../src/store/index.js';
+import { createSlots, createWorkQueue, type Item, queueDefaults, runWorkers, type Worker } from '../../../src/controller/queue/index.js';
+import { deferred, type Logger, sleep } from '../../../src/store/index.js';
 import { virtualDeps } from '../../../src/testing/index.js';
 
 describe('createSlots', () => {
@@ -196,6 +196,32 @@ describe('runWorkers', () => {
     expect(free?.()).toBe(false);
   });
 
+  it('goes on with what waits after a handler that gave its slot away and returned at once', async () => {
+    const deps = virtualDeps();
+    for (const concurrency of [1, 2]) {
+      const queue = createWorkQueue({ deps, jitter: 0 });
+      const slots = createSlots({ concurrency });
+      const seen: string[] = [];
+      const workers = runWorkers(queue, slots, {
+        deps,
+        handle: (item, worker) => {
+          seen.push(item.key);
+          expect(worker.release(item)).toBe(true);
+          if (item.key === 'throws' && item.attempts === 0) throw new Error('thrown');
+        },
+      });
+      for (const key of ['a', 'throws', 'b', 'c']) queue.add(key);
+      await deps.flush();
+      expect(seen.toSorted()).toEqual(['a', 'b', 'c', 'throws']);
+      await deps.advance(5);
+      const drain = queue.shutDownWithDrain();
+      await deps.flush();
+      await drain;
+      expect(seen).toHaveLength(5);
+      expect([workers.running(), workers.released(), slots.running, queue.processing()]).toEqual([0, 0, 0, 0]);
+    }
+  });
+
   it('does not let a late release of one run take the slot of the next', async () => {
     const deps = virtualDeps();
     const queue = createWorkQueue({ deps });
@@ -261,6 +287,53 @@ describe('runWorkers', () => {
     ]);
     expect(queue.numRequeues('a')).toBe(0);
     expect(queue.numRequeues('b')).toBe(1);
+  });
+
+  it('calls done when the retry itself throws, and retries later all the same', async () => {
+    const deps = virtualDeps();
+    const queue = createWorkQueue({ deps, backoff: (failures) => (failures > 1 ? NaN : 1) });
+    let runs = 0;
+    const workers = runWorkers(queue, createSlots(), {
+      deps,
+      handle: () => {
+        runs += 1;
+        throw new Error('thrown');
+      },
+    });
+    queue.add('a', { priority: 3 });
+    await deps.advance('1m');
+    expect([runs, queue.processing(), workers.running()]).toEqual([3, 0, 0]);
+    expect(queue.inspect()).toMatchObject([{ key: 'a', state: 'delayed', priority: 3 }]);
+    expect(deps.logs.at(-1)).toMatchObject({ level: 'error', fields: { key: 'a' } });
+    await deps.advance(queueDefaults.maxDelay);
+    expect(runs).toBe(4);
+    await workers.stop();
+  });
+
+  it('calls done also when nothing can be logged', async () => {
+    const deps = virtualDeps();
+    const queue = createWorkQueue({ deps });
+    let faults = 2;
+    const error: Logger['error'] = (fields, message) => {
+      faults -= 1;
+      if (faults >= 0) throw new Error('no log');
+      deps.logger.error(fields, message);
+    };
+    const slots = createSlots();
+    const seen: string[] = [];
+    const workers = runWorkers(queue, slots, {
+      deps: { ...deps, logger: { ...deps.logger, error } },
+      handle: (item) => {
+        seen.push(item.key);
+        if (item.key === 'a') throw new Error('thrown');
+      },
+      onError: () => error({}, 'first fault'),
+    });
+    queue.add('a');
+    queue.add('b');
+    await deps.flush();
+    expect([seen, queue.processing(), workers.running(), slots.running]).toEqual([['a', 'b'], 0, 0, 0]);
+    await workers.stop();
   });
 
   it('pauses after the keys it has, and goes on', async () => {
