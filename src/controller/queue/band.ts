@@ -1,16 +1,14 @@
 /**
  * One priority's list of waiting keys.
  */
-import { NONE } from './key-table.js';
+import { RowList } from './row-list.js';
 
 /** The keys that wait with one priority, oldest entry first. */
-export class Band {
+export class Band extends RowList {
   readonly priority: number;
-  head = NONE;
-  tail = NONE;
-  size = 0;
 
   constructor(priority: number) {
+    super();
     this.priority = priority;
   }
 }

@@ -44,13 +44,7 @@ export class PriorityBands {
     if (band.priority !== priority) {
       band = this.#last = this.#sorted.find(priority) ?? this.#sorted.insert(new Band(priority));
     }
-    const tail = band.tail;
-    table.next[row] = NONE;
-    table.prev[row] = tail;
-    if (tail === NONE) band.head = row;
-    else table.next[tail] = row;
-    band.tail = row;
-    band.size += 1;
+    band.push(table, row);
     this.size += 1;
     const since = table.since[row] as number;
     if (since < this.#oldest) this.#oldest = since;
@@ -100,18 +94,12 @@ export class PriorityBands {
 
   #unlink(band: Band, row: number): void {
     const table = this.#table;
-    const next = table.next[row] as number;
-    const prev = table.prev[row] as number;
-    if (prev === NONE) {
-      band.head = next;
+    if (band.head === row) {
       // A key that was raised into this band can be older than those before it.
+      const next = table.next[row] as number;
       if (next !== NONE && (table.since[next] as number) < this.#oldest) this.#oldest = table.since[next] as number;
-    } else {
-      table.next[prev] = next;
     }
-    if (next === NONE) band.tail = prev;
-    else table.prev[next] = prev;
-    band.size -= 1;
+    band.remove(table, row);
     this.size -= 1;
     if (band.size === 0) this.#emptied(band);
   }

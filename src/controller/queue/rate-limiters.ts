@@ -96,10 +96,14 @@ export class Bucket {
     this.#depth = burst * this.#interval;
   }
 
-  /** Takes the next token, and tells how many ms from `now` it will be there; 0: it is there. */
-  reserve(now: number): number {
+  /** How many ms from `now` there will be `count` tokens; 0: they are there. */
+  wait(now: number, count = 1): number {
+    return Math.max(0, Math.max(this.#fullAt, now) + count * this.#interval - this.#depth - now);
+  }
+
+  /** Takes a token that is there. */
+  take(now: number): void {
     this.#fullAt = Math.max(this.#fullAt, now) + this.#interval;
-    return Math.max(0, this.#fullAt - this.#depth - now);
   }
 }
 

@@ -2,11 +2,13 @@
  * The work queue: glues the state table to key table, bands, delay heap and limiters. The contract is docs/queue.md.
  *
  * Invariants: a key has one row and one state; the state changes only in `#move`, `#take` and the first add of a key, as
- * the table says; a row is in a band exactly while it waits, and in the heap exactly while delayed, held, cooling or
- * processing with a delay. One timer at most. Nothing throws after an argument was accepted.
+ * the table says; a row is in a band exactly while it waits, and has a time exactly while delayed, held, cooling or
+ * processing with a delay: in the heap, or in line at the bucket. One timer at most. Nothing throws after an argument was
+ * accepted.
  */
 import { type Duration, InvalidError, parseDuration } from '../../schemas/index.js';
-import { abortedError, onAbort, type Timer } from '../../store/index.js';
+import { abortedError, onAbort } from '../../store/index.js';
+import { Alarm } from './alarm.js';
 import { Bell } from './bell.js';
 import { causesOf, droppedOf, mergeCause } from './causes.js';
 import { queueDefaults } from './defaults.js';
@@ -18,14 +20,14 @@ import { createQueueMetrics, type QueueMetrics } from './queue-metrics.js';
 import type { Backoff } from './rate-limiters.js';
 import { policyOf, priorityOf, resolveSettings } from './settings.js';
 import { events, next as transition, states } from './state-table.js';
-import { FREE, HAS_TOKEN, NEEDS_TOKEN, TokenGate } from './token-gate.js';
+import { TokenGate } from './token-gate.js';
 import type { AddAfterOptions, AddOptions, DelayPolicy, InspectedKey, Item, QueueDeps, WorkQueue, WorkQueueOptions } from './types.js';
 
 const { idle, waiting, delayed, held, processing, processingDelayed, dirty, cooling } = states;
 const { add, delay: delayEvent, due: dueEvent, take, done, cancel } = events;
 
-/** Whether a state keeps its row in the heap, by number. */
-const inHeap: readonly boolean[] = Object.values(states).map((state) =>
+/** Whether rows in a state have a time, by number. */
+const hasTime: readonly boolean[] = Object.values(states).map((state) =>
   [delayed, held, processingDelayed, cooling].some((other) => other === state),
 );
 const withWorker: readonly boolean[] = Object.values(states).map((state) =>
@@ -69,8 +71,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   /** The row handed out last, until the next `done`. */
   #lastTaken = NONE;
   #cooling = 0;
-  #timer: Timer | undefined;
-  #timerDue = Infinity;
+  readonly #alarm: Alarm;
   #shut = false;
   readonly #bell: Bell<Cause>;
   readonly #drains = new Set<() => void>();
@@ -80,8 +81,9 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.name = name;
     this.#deps = deps;
     this.#clock = deps.clock;
+    this.#alarm = new Alarm(deps.scheduler, () => this.#fire());
     this.#backoff = backoff;
-    this.#gate = bucket === undefined ? undefined : new TokenGate(bucket);
+    this.#gate = bucket === undefined ? undefined : new TokenGate(bucket, this.#table);
     this.#minInterval = minInterval;
     this.#bands = new PriorityBands(this.#table, ageing);
     this.#bell = new Bell<Cause>(deps.scheduler, () => this.tryGet());
@@ -106,10 +108,10 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     if (this.#shut) return false;
     const ms = typeof delay === 'number' && delay < Infinity ? delay : parseDuration(delay, 'delay');
     const policy = policyOf(options);
-    const row = this.#rowOf(key);
-    if (row === undefined && !(ms > 0)) return this.add(key, options);
     const priority = priorityOf(options);
-    this.#later(row ?? this.#insert(key), ms, FREE, policy, priority, options.cause);
+    const row = this.#rowOf(key) ?? this.#insert(key);
+    if (ms > 0) this.#metrics?.retried();
+    this.#later(row, ms, false, policy, priority, options.cause);
     return true;
   }
 
@@ -127,7 +129,8 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     }
     const row = known ?? this.#insert(key);
     this.#table.countFailure(row);
-    this.#later(row, ms, this.#gate === undefined ? FREE : NEEDS_TOKEN, policy, priority, options.cause);
+    this.#metrics?.retried();
+    this.#later(row, ms, this.#gate !== undefined, policy, priority, options.cause);
     return true;
   }
 
@@ -196,11 +199,12 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   }
 
   delayed(): number {
-    return this.#delays.size - this.#cooling;
+    return this.#times - this.#cooling;
   }
 
   inspect(): readonly InspectedKey<Cause>[] {
-    return inspectKeys<Cause>(this.#table, this.#bands, this.#delays, this.#clock.monotonic());
+    const parts = { table: this.#table, bands: this.#bands, delays: this.#delays, gate: this.#gate };
+    return inspectKeys<Cause>(parts, this.#clock.monotonic());
   }
 
   onReady(listener: () => void): () => void {
@@ -268,12 +272,11 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.#move(row, state, add, now);
   }
 
-  /** A delayed add. */
-  #later(row: number, ms: number, token: number, policy: DelayPolicy, priority: number, cause: unknown): void {
+  /** A delayed add; `limited`: the bucket has a word in it. */
+  #later(row: number, ms: number, limited: boolean, policy: DelayPolicy, priority: number, cause: unknown): void {
     const state = this.#table.state[row] as number;
     const pending = state === delayed || state === processingDelayed;
-    if (ms > 0) this.#metrics?.retried();
-    else if (token === FREE && !(pending && policy === 'latest')) {
+    if (!(ms > 0) && !limited && !(pending && policy === 'latest')) {
       this.#again(row, priority, cause);
       return;
     }
@@ -281,12 +284,12 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     const to = transition[(state << 3) | delayEvent] as number;
     const now = this.#clock.monotonic();
     const due = now + Math.max(0, ms);
-    if (pending) this.#meet(row, due, policy, token);
+    if (pending) this.#meet(row, due, limited, policy);
     else if (to !== state) {
       if (state === cooling) this.#cooling -= 1;
       this.#table.state[row] = to;
       this.#delays.set(row, due);
-      this.#gate?.set(row, token);
+      this.#gate?.set(row, limited);
     }
     this.#arm(now);
   }
@@ -299,17 +302,17 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     else this.#raise(row, state, priority);
   }
 
-  /** A delay meets the pending one of its key. */
-  #meet(row: number, due: number, policy: DelayPolicy, token: number): void {
-    const pending = this.#delays.dueOf(row);
+  /** A delay meets the pending one of its key. The delay of a key in line is over: every other is a later one. */
+  #meet(row: number, due: number, limited: boolean, policy: DelayPolicy): void {
+    const pending = this.#gate?.isInLine(row) === true ? -Infinity : this.#delays.dueOf(row);
     if (policy === 'earliest' ? due >= pending : policy === 'latest' ? due <= pending : false) return;
-    // A key that has its turn at the bucket keeps it: no second token, and no way round the queue.
-    if (token === NEEDS_TOKEN && this.#gate?.get(row) === HAS_TOKEN) {
-      if (policy === 'earliest') return;
-      token = HAS_TOKEN;
-    }
     this.#delays.set(row, due);
-    this.#gate?.set(row, token);
+    this.#gate?.set(row, limited);
+  }
+
+  /** Rows that have a time. */
+  get #times(): number {
+    return this.#delays.size + (this.#gate === undefined ? 0 : this.#gate.size);
   }
 
   /** The row of a key. What workers speak of is mostly what they have just taken: no look-up for that. */
@@ -343,6 +346,8 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     }
     if (from === waiting) this.#bands.remove(row, this.#priorityOf(row));
     if (from === cooling) this.#cooling -= 1;
+    // Only a key that goes on waiting for its delay keeps its place in line.
+    if (hasTime[from] === true && to !== delayed) this.#gate?.leave(row);
     if (to === held || to === cooling) {
       if (to === cooling) this.#cooling += 1;
       this.#table.state[row] = to;
@@ -350,9 +355,9 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
       this.#arm(now);
       return;
     }
-    if (inHeap[from] === true && inHeap[to] !== true) {
+    if (hasTime[from] === true && hasTime[to] !== true) {
       this.#delays.remove(row);
-      if (this.#delays.size === 0) this.#disarm();
+      if (this.#times === 0) this.#alarm.cancel();
     }
     this.#settle(row, to);
   }
@@ -403,35 +408,20 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     if (table.causes !== undefined && row < table.causes.length) table.causes[row] = undefined;
   }
 
-  /** Sees to it that the timer is not later than the first delay. */
+  /** Sees to it that the timer is not later than what is due first. */
   #arm(now: number): void {
     const row = this.#delays.peek();
-    if (row === NONE) {
-      this.#disarm();
-      return;
-    }
-    const first = this.#delays.dueOf(row);
-    if (this.#timerDue <= first) return;
-    this.#timer?.cancel();
-    this.#timerDue = first;
-    this.#timer = this.#deps.scheduler.after(Math.max(0, first - now), () => this.#fire());
-  }
-
-  #disarm(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#timerDue = Infinity;
+    const delay = row === NONE ? Infinity : this.#delays.dueOf(row);
+    this.#alarm.set(this.#gate === undefined ? delay : Math.min(delay, this.#gate.nextAt(now)), now);
   }
 
   /** Makes ready what is due; a great many keys take several turns. */
   #fire(): void {
-    this.#timer = undefined;
-    this.#timerDue = Infinity;
     const start = this.#clock.monotonic();
     let now = start;
     for (let count = 1; ; count += 1) {
-      const row = this.#delays.peek();
-      if (row === NONE || this.#delays.dueOf(row) > now + EARLY) break;
+      const row = this.#nextDue(now);
+      if (row === NONE) break;
       this.#due(row, now);
       if (count % DUE_BATCH === 0) {
         now = this.#clock.monotonic();
@@ -441,13 +431,20 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.#arm(now);
   }
 
+  /** The row whose time has come: who got its token, or else whose delay is over; `NONE` if there is none. */
+  #nextDue(now: number): number {
+    const admitted = this.#gate === undefined ? NONE : this.#gate.admit(now, EARLY);
+    if (admitted !== NONE) return admitted;
+    const row = this.#delays.peek();
+    return row === NONE || this.#delays.dueOf(row) > now + EARLY ? NONE : row;
+  }
+
   #due(row: number, now: number): void {
     const table = this.#table;
     const state = table.state[row] as number;
     if (state === delayed || state === processingDelayed) {
-      const wait = this.#gate === undefined ? 0 : this.#gate.admit(row, now);
-      if (wait > 0) {
-        this.#delays.set(row, now + wait);
+      if (this.#gate?.arrive(row) === true) {
+        this.#delays.remove(row);
         return;
       }
       this.#metrics?.added();
@@ -472,7 +469,9 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
       rows.push(row);
       this.#delays.remove(row);
     }
-    this.#disarm();
+    this.#gate?.forEach(0, (row) => rows.push(row));
+    for (const row of rows) this.#gate?.leave(row);
+    this.#alarm.cancel();
     this.#cooling = 0;
     const wereHeld = rows.filter((row) => this.#table.state[row] === held);
     for (const row of rows) {

@@ -77,6 +77,15 @@ describe('metrics of a work queue', () => {
     expect(value('workqueue_retries_total')).toBe(2);
   });
 
+  it('count a retry also when its backoff is 0', () => {
+    const metrics = createMetrics();
+    const queue = createWorkQueue({ name: 'q', metrics, deps: virtualDeps(), baseDelay: 0 });
+    queue.addRateLimited('a');
+    queue.addRateLimited('b');
+    expect(samples(metrics, 'workqueue_retries_total')).toEqual({ '': 2 });
+    expect(samples(metrics, 'workqueue_adds_total')).toEqual({ '': 2 });
+  });
+
   it('cap the label priority at 25 values', () => {
     const metrics = createMetrics();
     const queue = createWorkQueue({ name: 'q', metrics, deps: virtualDeps() });

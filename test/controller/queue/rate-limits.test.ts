@@ -33,18 +33,21 @@ describe('backoff of a work queue', () => {
     expect(dueOf(queue, 'a')).toBe(1_000_000);
   });
 
-  it('keeps jitter within bounds (P)', () => {
+  it('keeps jitter within bounds, also where the longest delay cuts it short (P)', () => {
     fc.assert(
       fc.property(
         fc.nat(40),
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.integer({ min: 1, max: 1000 }),
+        // The longest delay as a part of the bare one: below it, within what jitter may add, and above that.
+        fc.double({ min: 0.5, max: 2.5, noNaN: true }),
         fc.nat(),
-        (failures, jitter, baseDelay, seed) => {
-          const delay = exponentialBackoff({ baseDelay, jitter, maxDelay: '1h' })(failures, seededRandom(seed));
+        (failures, jitter, baseDelay, part, seed) => {
           const bare = baseDelay * 2 ** failures;
-          expect(delay).toBeGreaterThanOrEqual(Math.min(bare, 3_600_000));
-          expect(delay).toBeLessThanOrEqual(Math.min(bare * (1 + jitter), 3_600_000));
+          const maxDelay = bare * part;
+          const delay = exponentialBackoff({ baseDelay, jitter, maxDelay })(failures, seededRandom(seed));
+          expect(delay).toBeGreaterThanOrEqual(Math.min(bare, maxDelay));
+          expect(delay).toBeLessThanOrEqual(Math.min(bare * (1 + jitter), maxDelay));
         },
       ),
     );
@@ -125,8 +128,13 @@ describe('bucket of a work queue', () => {
     expect(ready).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 10, 10]);
   });
 
-  it('never lets more through than burst and rate allow (P)', async () => {
-    const add = fc.record({ at: fc.nat(3000), failures: fc.nat(6) });
+  it('never lets more through than burst and rate allow, however failures are spread and whatever the policy (P)', async () => {
+    const add = fc.record({
+      at: fc.nat(3000),
+      key: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'),
+      policy: fc.constantFrom('earliest' as const, 'latest' as const, 'replace' as const),
+      cancel: fc.nat(9).map((chance) => chance === 0),
+    });
     await fc.assert(
       fc.asyncProperty(
         fc.array(add, { maxLength: 60 }),
@@ -134,21 +142,29 @@ describe('bucket of a work queue', () => {
         fc.integer({ min: 1, max: 5 }),
         async (adds, qps, burst) => {
           const deps = virtualDeps();
-          const queue = createWorkQueue({ deps, baseDelay: 10, bucket: { qps, burst } });
+          const queue = createWorkQueue({ deps, baseDelay: 10, maxDelay: 400, bucket: { qps, burst } });
           const starts: number[] = [];
+          const asked = new Set<string>();
           queue.onReady(() => {
             for (let item = queue.tryGet(); item !== undefined; item = queue.tryGet()) {
               starts.push(deps.clock.monotonic());
+              asked.delete(item.key);
               queue.done(item.key);
             }
           });
-          for (const [index, { at, failures }] of adds.entries()) {
+          for (const { at, key, policy, cancel } of adds) {
             deps.scheduler.after(at, () => {
-              for (let failure = 0; failure <= failures; failure += 1) queue.addRateLimited(`key-${index}`, { policy: 'replace' });
+              if (cancel) {
+                queue.cancel(key);
+                asked.delete(key);
+              } else {
+                queue.addRateLimited(key, { policy });
+                asked.add(key);
+              }
             });
           }
           await deps.advance('10m');
-          expect(starts).toHaveLength(adds.length);
+          expect([...asked]).toEqual([]);
           for (const [index, start] of starts.entries()) {
             const earlier = starts[index - burst];
             // Of any burst + 1 starts, the last comes at least one interval after the first.
@@ -156,8 +172,69 @@ describe('bucket of a work queue', () => {
           }
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 300 },
     );
+  });
+
+  it('is not passed by a key that fails again while it waits for its token', async () => {
+    const deps = virtualDeps();
+    const queue = createWorkQueue({ deps, jitter: 0, baseDelay: 1, bucket: { qps: 0.001, burst: 1 } });
+    const keys = Array.from({ length: 20 }, (_, index) => `key-${index}`);
+    for (const key of keys) queue.addRateLimited(key);
+    await deps.advance(2);
+    expect([queue.len(), queue.delayed()]).toEqual([1, 19]);
+    for (const policy of ['replace', 'latest', 'earliest'] as const) {
+      for (const key of keys.slice(1)) queue.addRateLimited(key, { policy });
+      await deps.advance(10);
+    }
+    expect([queue.len(), queue.delayed()]).toEqual([1, 19]);
+  });
+
+  it('burns no token on keys that are cancelled, added or given another time while they wait for one', async () => {
+    for (const leave of [
+      (queue: WorkQueue, key: string) => void queue.cancel(key),
+      (queue: WorkQueue, key: string) => void queue.add(key),
+      (queue: WorkQueue, key: string) => void queue.addAfter(key, '1h', { policy: 'replace' }),
+    ]) {
+      const deps = virtualDeps();
+      const queue = createWorkQueue({ deps, jitter: 0, baseDelay: 1, bucket: { qps: 1, burst: 1 } });
+      for (let index = 0; index < 100; index += 1) queue.addRateLimited(`key-${index}`);
+      await deps.advance(2);
+      expect(dueOf(queue, 'key-99')).toBe(98_999);
+      for (let index = 1; index < 99; index += 1) leave(queue, `key-${index}`);
+      queue.addRateLimited('fresh');
+      await deps.advance(1);
+      // The one that stayed has moved up, and the next is behind it.
+      expect([dueOf(queue, 'key-99'), dueOf(queue, 'fresh')]).toEqual([998, 1998]);
+      await deps.advance(998);
+      expect(dueOf(queue, 'key-99')).toBeUndefined();
+      await deps.advance(1000);
+      expect(dueOf(queue, 'fresh')).toBeUndefined();
+    }
+  });
+
+  it('gives tokens in the order in which backoffs ended, and tells when each key will have one', async () => {
+    const deps = virtualDeps();
+    const queue = createWorkQueue({ deps, baseDelay: 0, bucket: { qps: 1, burst: 1 } });
+    queue.add('running');
+    queue.tryGet();
+    for (const key of ['first', 'running', 'second']) queue.addRateLimited(key);
+    queue.addAfter('plain', '1500ms');
+    await deps.flush();
+    expect(queue.inspect()).toMatchObject([
+      { key: 'running', state: 'processing', dueInMs: 1000 },
+      { key: 'first', state: 'waiting' },
+      { key: 'plain', state: 'delayed', dueInMs: 1500 },
+      { key: 'second', state: 'delayed', dueInMs: 2000 },
+    ]);
+    expect(queue.delayed()).toBe(3);
+    // With a worker or not, a key stands in line with the rest.
+    queue.done('running');
+    expect(queue.inspect().map(({ key }) => key)).toEqual(['first', 'running', 'plain', 'second']);
+    await deps.advance(1000);
+    expect(queue.len()).toBe(2);
+    queue.shutDown();
+    expect([queue.delayed(), deps.pending().timers]).toEqual([0, 0]);
   });
 
   it('spends no token on a key that waits for its own backoff', async () => {
@@ -171,7 +248,7 @@ describe('bucket of a work queue', () => {
     expect(queue.len()).toBe(2);
   });
 
-  it('is passed by plain adds, and keeps one token for a key that is asked for again', async () => {
+  it('is passed by plain adds, and keeps the place of a key that is asked for again', async () => {
     const deps = virtualDeps();
     const queue = createWorkQueue({ deps, jitter: 0, baseDelay: 1, bucket: { qps: 1, burst: 1 } });
     queue.addRateLimited('a');
