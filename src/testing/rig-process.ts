@@ -10,6 +10,7 @@ import { deferred, openStore } from '../store/index.js';
 import type { Deferred, Deps, EngineSource, OpenStoreOptions, Store } from '../store/index.js';
 import type { Faults } from './faults.js';
 import { processDeps, type ProcessDeps } from './process-deps.js';
+import { never } from './relayed-watch.js';
 import { StoreFace } from './store-face.js';
 
 /** What each life of a process is made from. */
@@ -68,7 +69,11 @@ export class RigProcess {
 
   /** Opens the store on what is durable. */
   open(): Promise<Store> {
-    this.#opening ??= openStore({ ...this.#parts.store, engine: this.#parts.source, deps: this.deps }).then((store) => {
+    const { deps } = this;
+    const { source } = this.#parts;
+    // A store whose write was cut off by the kill would open its engine again, and take it from the next life.
+    const engine: EngineSource = { ...source, open: (context) => (deps.alive ? source.open(context) : never()) };
+    this.#opening ??= openStore({ ...this.#parts.store, engine, deps }).then((store) => {
       this.#store = store;
       return store;
     });

@@ -292,6 +292,31 @@ describe('a crash', () => {
     await rig.expectNoLeaks();
   });
 
+  it('in the middle of a write leaves the storage to the next life, however long that takes to begin', async () => {
+    let killed = false;
+    const halfway = defineController({
+      name: 'halfway',
+      for: Widget,
+      async reconcile({ object, repo }) {
+        const writing = repo(Part).ensure({ metadata: { namespace: 'default', name: object.metadata.name } });
+        if (!killed) {
+          killed = true;
+          // Far enough for the commit to be on its way, and not further.
+          for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+          rig.kill({ restart: false });
+        }
+        await writing;
+      },
+    });
+    await using rig = await testRig({ controllers: [halfway], objects: [[Widget, { name: 'a' }]] });
+    await rig.deps.advance('1m');
+    expect(rig.runs('halfway').map((run) => run.outcome)).toEqual(['crashed']);
+    rig.revive();
+    await rig.settle();
+    expect(rig.runs('halfway').at(-1)?.outcome).toBe('success');
+    expect(rig.events({ type: Part })).toHaveLength(1);
+  });
+
   it('does not cut off what the test itself does', async () => {
     await using rig = await testRig({ controllers: [maker] });
     let kills = 0;
