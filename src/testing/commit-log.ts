@@ -46,8 +46,7 @@ export class CommitLog {
   #revision = 0;
   /** Whether anything was ever deleted, or marked for it: then there may be something to collect. */
   deleted = false;
-  /** Called with each commit that is durable, before its writers hear of it. */
-  onCommit: ((commit: StoreCommit) => void) | undefined;
+  readonly #listeners = new Set<(commit: StoreCommit) => void>();
 
   constructor(inner: EngineSource, deps: Deps) {
     this.#deps = deps;
@@ -57,6 +56,22 @@ export class CommitLog {
   /** Commits, oldest first. */
   get commits(): readonly StoreCommit[] {
     return this.#commits;
+  }
+  /** The newest revision that is durable. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Calls `listener` with each commit that is durable, before its writers hear of it, in the order they came; returns its remover. */
+  onCommit(listener: (commit: StoreCommit) => void): () => void {
+    // One listener given twice is two.
+    const each = (commit: StoreCommit): void => listener(commit);
+    this.#listeners.add(each);
+    return () => this.#listeners.delete(each);
+  }
+  /** Nobody is told any more. */
+  forget(): void {
+    this.#listeners.clear();
   }
 
   async #record(engine: Engine): Promise<Engine> {
@@ -87,7 +102,7 @@ export class CommitLog {
     const commit = { revision, events: writes.map((write) => this.#event(revision, time, write)) };
     this.deleted ||= commit.events.some(({ type, resource }) => type === 'DELETED' || resource.metadata.deletionTimestamp !== undefined);
     this.#commits.push(commit);
-    this.onCommit?.(commit);
+    if (this.#listeners.size > 0) for (const listener of [...this.#listeners]) listener(commit);
   }
 
   #event(revision: number, time: number, { key, meta, value, decoded }: Written): StoreEvent {

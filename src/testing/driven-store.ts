@@ -49,6 +49,7 @@ export class DrivenStore extends TestDataStore {
       },
       whenOpen: () => host.whenOpen(),
       through: host.through?.bind(host),
+      watching: host.watching?.bind(host),
       settle: (work, call) =>
         (pump === undefined ? work : pump.drive(work, { what: call.verb })).then((result) => remember(result, host.teller ?? this)),
       listen: (work) => (pump === undefined ? work : pump.listen(work)),

@@ -4,7 +4,7 @@
  * Invariants: nothing runs while nobody waits. For what is driven, time moves too, but only when nothing is left to do at
  * this moment; what merely listens (an open watch) lets things run and never moves time. One loop at a time.
  */
-import { parseDuration, TimeoutError } from '../schemas/index.js';
+import { parseDuration, StoreClosedError, TimeoutError } from '../schemas/index.js';
 import type { VirtualDeps } from './virtual-deps.js';
 
 /** How a promise is driven. */
@@ -22,6 +22,7 @@ export interface Pump {
    * Runs what is due, and moves time, until `work` settles.
    *
    * @throws {TimeoutError} when it did not settle within the virtual time it was given.
+   * @throws {StoreClosedError} when the pump is closed and `work` needs more than what runs by itself.
    */
   drive<T>(work: PromiseLike<T>, options?: DriveOptions): Promise<T>;
   /** Lets things run at this moment of time for as long as `work` waits. */
@@ -98,6 +99,12 @@ export function createPump(deps: VirtualDeps): Pump {
         };
         waiters.add(waiter);
         const settled = (): void => void waiters.delete(waiter);
+        // Nothing is run any more. What settles by itself, as a refusal does, has done so by the end of this.
+        if (closed)
+          deps.flush().then(
+            () => waiter.reject(new StoreClosedError(`${what} cannot settle any more: its store or rig is closed; make another`)),
+            (error: unknown) => waiter.reject(error),
+          );
         work.then(
           (value) => {
             settled();

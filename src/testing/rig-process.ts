@@ -2,7 +2,8 @@
  * One life of the simulated process: a store on the rig's engine, and a manager, until it is stopped or killed.
  *
  * Invariants: what it does goes through its own deps and its own face of the store; a kill ends both at once, so that nothing
- * of it, not even a promise that settles late, reaches the next life.
+ * of it, not even a promise that settles late, reaches the next life. Only what had become durable is still answered to clients
+ * outside.
  */
 import { createManager, type ControllerDefinition, type Manager, type ManagerOptions, type StopReport } from '../controller/index.js';
 import type { AnyDefinition } from '../schemas/index.js';
@@ -24,6 +25,9 @@ export interface ProcessParts {
   controllers(): readonly ControllerDefinition[];
 }
 
+/** How a piece of work ended. */
+export type Outcome<R> = { readonly value: R } | { readonly error: unknown };
+
 export class RigProcess {
   readonly deps: ProcessDeps;
   /** What its controllers and informers see. */
@@ -35,6 +39,9 @@ export class RigProcess {
   #store: Store | undefined;
   #manager: Manager | undefined;
   #opening: Promise<Store> | undefined;
+  #stopping = false;
+  /** Clients outside that wait for an answer: called when there will be none. */
+  readonly #waiting = new Set<(final: boolean) => void>();
 
   constructor(parts: ProcessParts) {
     this.#parts = parts;
@@ -67,6 +74,11 @@ export class RigProcess {
     return this.#manager;
   }
 
+  /** Whether its answers can be believed: a process that stops refuses what the next one will not. */
+  get serves(): boolean {
+    return this.alive && !this.#stopping;
+  }
+
   /** Opens the store on what is durable. */
   open(): Promise<Store> {
     const { deps } = this;
@@ -80,6 +92,30 @@ export class RigProcess {
     return this.#opening;
   }
 
+  /**
+   * What came of a client's work in this life; undefined: the process ended over it, and it took no effect.
+   *
+   * What became durable in the commit that a kill followed is answered by promise jobs alone, so before the next turn.
+   */
+  answer<R>(work: Promise<R>): Promise<Outcome<R> | undefined> {
+    return new Promise((resolve) => {
+      const done = (outcome: Outcome<R> | undefined): void => {
+        this.#waiting.delete(cut);
+        resolve(outcome);
+      };
+      const cut = (final: boolean): void => {
+        if (final) done(undefined);
+        else this.#parts.deps.scheduler.defer(() => done(undefined));
+      };
+      this.#waiting.add(cut);
+      work.then(
+        (value) => done({ value }),
+        (error: unknown) => done(this.serves ? { error } : undefined),
+      );
+      if (!this.alive) cut(true);
+    });
+  }
+
   /** Makes the manager and starts it. */
   async start(follow: (manager: Manager) => void): Promise<void> {
     await this.open();
@@ -91,14 +127,16 @@ export class RigProcess {
     await manager.start();
   }
 
-  /** Ends it without a goodbye. */
-  kill(): void {
+  /** Ends it without a goodbye. `final`: there will be no other, and no turn of virtual time either. */
+  kill(final = false): void {
     this.deps.kill();
+    for (const cut of [...this.#waiting]) cut(final);
     this.killed.resolve();
   }
 
   /** Ends it in good order. */
   async stop(): Promise<StopReport> {
+    this.#stopping = true;
     const report = (await this.#manager?.stop()) ?? { unsettled: [] };
     await this.#store?.close();
     return report;

@@ -6,17 +6,18 @@
  * while the test does not await the rig.
  */
 import type { ControllerDefinition, Explanation, Manager, ManagerOptions } from '../controller/index.js';
-import { InvalidError, isNotFound } from '../schemas/index.js';
+import { InvalidError } from '../schemas/index.js';
 import type { AnyDefinition, CachedOf, Duration, ObjectKey } from '../schemas/index.js';
 import { memoryEngine } from '../store/index.js';
-import type { MemorySource, OpenStoreOptions, Repo, Store } from '../store/index.js';
+import type { MemorySource, OpenStoreOptions, Repo } from '../store/index.js';
 import { CommitLog, type StoreCommit, type StoreEvent } from './commit-log.js';
-import { DrivenStore, type DrivenHost } from './driven-store.js';
+import type { DrivenStore } from './driven-store.js';
 import type { EventFilter } from './event-filter.js';
-import { Faults, type CallMatch, type StoreCall } from './faults.js';
+import { Faults } from './faults.js';
 import { leaksOf } from './leaks.js';
 import { createPump, type DriveOptions, type Pump } from './pump.js';
 import { RigProcess } from './rig-process.js';
+import { RigStore } from './rig-store.js';
 import { didRun, RunLog, type RigRun } from './run-log.js';
 import { checkLivelock, settle, whatIsBusy, type SettleHost, type SettleOptions, type SettleReport } from './settle.js';
 import { createPrepared, type TestData } from './test-data.js';
@@ -56,24 +57,6 @@ export interface RunFilter {
   readonly skipped?: boolean | undefined;
 }
 
-class RigStore extends DrivenStore {
-  readonly #process: () => RigProcess;
-
-  constructor(host: DrivenHost, options: { readonly types: readonly AnyDefinition[]; readonly process: () => RigProcess }) {
-    super(host, options.types);
-    this.#process = options.process;
-  }
-
-  override cutWatches(where?: CallMatch): number {
-    return this.#process().face.cutWatches(where);
-  }
-  override expireWatches(where?: CallMatch): number {
-    return this.#process().face.expireWatches(where);
-  }
-}
-
-const noFaults = new Faults(() => '0');
-
 /** A rig; made by `testRig`. */
 export class TestRig implements AsyncDisposable {
   readonly seed: number;
@@ -89,13 +72,12 @@ export class TestRig implements AsyncDisposable {
   readonly #runs: RunLog;
   readonly #pump: Pump;
   readonly #startedAt: number;
+  readonly #faults: Faults;
   #process: RigProcess;
   #started: Promise<void> = Promise.resolve();
   #starting = false;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
-  /** Told of each commit, before anybody acts on it. */
-  #onCommit: ((commit: StoreCommit) => void) | undefined;
 
   constructor(options: TestRigOptions) {
     this.#options = options;
@@ -112,15 +94,38 @@ export class TestRig implements AsyncDisposable {
     this.#pump = createPump(this.deps);
     this.#engine = memoryEngine();
     this.#log = new CommitLog(this.#engine, this.deps);
-    this.#log.onCommit = (commit) => this.#onCommit?.(commit);
     this.#runs = new RunLog(() => this.deps.clock.now());
-    const faults = new Faults(() => this.#process.store?.revision ?? '0');
-    this.#faults = faults;
+    this.#faults = new Faults(() => this.#process.store?.revision ?? '0');
     this.#process = this.#newProcess();
-    this.store = new RigStore(this.#storeHost(faults), { types, process: () => this.#process });
+    this.store = this.#makeStore(types);
   }
 
-  readonly #faults: Faults;
+  #makeStore(types: readonly AnyDefinition[]): DrivenStore {
+    const process = (): RigProcess => this.#process;
+    const isClosed = (): boolean => this.#closed !== undefined;
+    const log = this.#log;
+    return new RigStore(
+      {
+        deps: this.deps,
+        pump: this.#pump,
+        faults: this.#faults,
+        teller: this,
+        get process() {
+          return process();
+        },
+        get closed() {
+          return isClosed();
+        },
+        get revision() {
+          return String(log.revision);
+        },
+        get commits() {
+          return log.commits;
+        },
+      },
+      types,
+    );
+  }
 
   #newProcess(): RigProcess {
     const { controllers = [], manager = {}, store = {}, types } = this.#options;
@@ -133,62 +138,6 @@ export class TestRig implements AsyncDisposable {
       controllers: () =>
         (typeof controllers === 'function' ? controllers() : controllers).map((controller) => this.#runs.instrument(controller)),
     });
-  }
-
-  #storeHost(orders: Faults): DrivenHost {
-    const process = (): RigProcess => this.#process;
-    const log = this.#log;
-    return {
-      deps: this.deps,
-      faults: noFaults,
-      orders,
-      alive: true,
-      pump: this.#pump,
-      teller: this,
-      get opened() {
-        return process().store;
-      },
-      get commits() {
-        return log.commits;
-      },
-      whenOpen: () => this.#process.open(),
-      through: (call, run, landed) => this.#outside(call, run, landed),
-    };
-  }
-
-  /**
-   * What the test does, as another client would: a call that a crash cut off is made again in the next life, unless it took
-   * effect.
-   */
-  async #outside<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed: (() => R) | undefined): Promise<R> {
-    const since = this.#log.commits.length;
-    for (;;) {
-      const process = this.#process;
-      const store = process.store ?? (await process.open());
-      const outcome = await Promise.race([
-        run(store).then(
-          (value) => ({ value }),
-          (error: unknown) => ({ error }),
-        ),
-        process.killed.promise.then(() => undefined),
-      ]);
-      if (outcome !== undefined && process.alive) {
-        if ('error' in outcome) throw outcome.error;
-        return outcome.value;
-      }
-      const hit = this.#log.commits
-        .slice(since)
-        .flatMap(({ events }) => events)
-        .find((event) => isOf(event, call));
-      if (hit === undefined) continue;
-      if (landed !== undefined) return landed();
-      try {
-        return (await (await this.#process.open()).get(hit.resourceType, hit.namespace, hit.name)) as R;
-      } catch (error) {
-        if (isNotFound(error)) return structuredClone(hit.resource) as R;
-        throw error;
-      }
-    }
   }
 
   /** The manager of the present life. @throws {InvalidError} when it was not started */
@@ -352,12 +301,9 @@ export class TestRig implements AsyncDisposable {
     await this.#pump.drive(this.#running(), { what: 'the restart' });
   }
 
-  /** Called with each commit that is durable, before its writer hears of it; returns its remover. */
+  /** Calls `listener` with each commit that is durable, before its writer hears of it; returns its remover. */
   onCommit(listener: (commit: StoreCommit) => void): () => void {
-    this.#onCommit = listener;
-    return () => {
-      if (this.#onCommit === listener) this.#onCommit = undefined;
-    };
+    return this.#log.onCommit(listener);
   }
 
   /** What the controllers of the present life reconcile, by their names. */
@@ -419,11 +365,11 @@ export class TestRig implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#onCommit = undefined;
+    this.#log.forget();
     try {
       await this.#pump.drive(this.#process.stop(), { what: 'the stop' });
     } finally {
-      this.#process.kill();
+      this.#process.kill(true);
       this.#runs.follow(undefined, false);
       this.#pump.close();
     }
@@ -433,8 +379,8 @@ export class TestRig implements AsyncDisposable {
   discard(): void {
     if (this.#closed !== undefined) return;
     this.#closed = Promise.resolve();
-    this.#onCommit = undefined;
-    this.#process.kill();
+    this.#log.forget();
+    this.#process.kill(true);
     this.#engine.crash();
     this.#runs.follow(undefined, true);
     this.#pump.close();
@@ -469,14 +415,4 @@ export async function testRig(options: TestRigOptions = {}): Promise<TestRig> {
 
 function isList(objects: readonly TestObject[] | TestData): objects is readonly TestObject[] {
   return Array.isArray(objects);
-}
-
-/** Whether a change is what a call of the test asked for. */
-function isOf(event: StoreEvent, call: StoreCall): boolean {
-  if (event.source !== call.source) return false;
-  if (call.verb === 'transaction') return true;
-  if (call.type !== event.resourceType || call.namespace !== event.namespace) return false;
-  if (call.name !== undefined) return call.name === event.name;
-  const { generateName } = (call.input as { metadata?: { generateName?: string } } | undefined)?.metadata ?? {};
-  return call.verb === 'create' && generateName !== undefined && event.name.startsWith(generateName);
 }

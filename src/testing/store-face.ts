@@ -43,13 +43,18 @@ export interface FaceHost {
   /** The store, once it is open; undefined before. */
   readonly opened: Store | undefined;
   whenOpen(): Promise<Store>;
-  /** How a call reaches the store. Default: as it is. `landed` gives the result of a call that took effect before it was lost. */
-  readonly through?: (<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed: (() => R) | undefined) => Promise<R>) | undefined;
+  /** How a call reaches the store. Default: as it is. */
+  readonly through?: (<R>(run: (store: Store) => Promise<R>) => Promise<R>) | undefined;
+  /** How a watch is opened. Default: on the store, as it is. */
+  readonly watching?: OpenWatch | undefined;
   /** What is done with the promise of each call. */
   settle<R>(work: Promise<R>, call: StoreCall): Promise<R>;
   /** What is done with the promise of each pull of a watch. */
   listen<R>(work: Promise<R>): Promise<R>;
 }
+
+/** Opens a watch. */
+export type OpenWatch = <T extends TypeRef>(type: T, namespace: string | undefined, options: WatchOptions) => Watch<CachedResource<T>>;
 
 type Facts = Partial<Omit<StoreCall, 'verb' | 'type'>>;
 
@@ -125,13 +130,13 @@ export class StoreFace implements Store {
   }
 
   /** Lets a call through, with what befalls it; a call of a dead process never settles. */
-  async #pass<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed?: () => R): Promise<R> {
+  async #pass<R>(call: StoreCall, run: (store: Store) => Promise<R>): Promise<R> {
     const host = this.#host;
     this.#shared.calls += 1;
     try {
       const fate = host.faults.empty ? undefined : host.faults.strike(call);
       if (fate !== undefined) await this.#befall(fate);
-      const result = await (host.through === undefined ? run(host.opened ?? (await host.whenOpen())) : host.through(call, run, landed));
+      const result = await (host.through === undefined ? run(host.opened ?? (await host.whenOpen())) : host.through(run));
       if (fate?.error !== undefined) throw fate.error;
       return host.alive ? result : await never();
     } catch (error) {
@@ -166,9 +171,9 @@ export class StoreFace implements Store {
     if (error !== undefined && !applied) throw error;
   }
 
-  #call<R>(call: StoreCall, run: (store: Store) => Promise<R>, landed?: () => R): Promise<R> {
+  #call<R>(call: StoreCall, run: (store: Store) => Promise<R>): Promise<R> {
     if (!this.#host.alive) return never();
-    return this.#host.settle(this.#pass(call, run, landed), call);
+    return this.#host.settle(this.#pass(call, run), call);
   }
 
   create<T extends TypeRef>(
@@ -298,15 +303,8 @@ export class StoreFace implements Store {
 
   transaction<R>(run: (tx: Transaction) => Promise<R> | R, options?: TransactionOptions): Promise<R> {
     const source = options?.source;
-    let last: R | undefined;
-    const body = async (tx: Transaction): Promise<R> => {
-      last = await run(this.#inside(tx, source));
-      return last;
-    };
-    return this.#call(
-      callOf('transaction', undefined, { source }),
-      (store) => store.transaction(body, options),
-      () => last as R,
+    return this.#call(callOf('transaction', undefined, { source }), (store) =>
+      store.transaction((tx) => run(this.#inside(tx, source)), options),
     );
   }
 
@@ -364,7 +362,9 @@ export class StoreFace implements Store {
         through:
           host.through === undefined
             ? undefined
-            : (call, run, landed) => (host.through as NonNullable<FaceHost['through']>)(call, (store) => run(viewOf(store)), landed),
+            : (run) => (host.through as NonNullable<FaceHost['through']>)((store) => run(viewOf(store))),
+        // A fence guards writes.
+        watching: host.watching,
         settle: (work, call) => host.settle(work, call),
         listen: (work) => host.listen(work),
       },
@@ -399,19 +399,25 @@ export class StoreFace implements Store {
       delayMs: () => (host.faults.empty ? 0 : host.faults.lateness(call)),
       ended: (ended) => this.#shared.watches.delete(ended),
     };
-    const store = host.opened;
-    // Nothing can have been written before the store was open: a watch from its first revision misses nothing.
-    const opening =
-      store === undefined
-        ? host.whenOpen().then((opened) => opened.watch(type, namespace, options.initial === true ? options : { since: '0', ...options }))
-        : store.watch(type, namespace, options);
-    const watch = new RelayedWatch<CachedResource<T>>(opening, relay);
+    const watch = new RelayedWatch<CachedResource<T>>(this.#openWatch(type, namespace, options), relay);
     this.#shared.watches.set(watch as unknown as RelayedWatch<never>, call);
     const since = Number(options.since ?? Infinity);
     const fate = host.faults.empty ? undefined : host.faults.strike(call, 'error');
     if (fate?.error !== undefined) watch.fail(fate.error);
     else if (since < this.#shared.floor) watch.fail(this.#expired(since));
     return watch;
+  }
+
+  #openWatch<T extends TypeRef>(
+    type: T,
+    namespace: string | undefined,
+    options: WatchOptions,
+  ): Watch<CachedResource<T>> | Promise<Watch<CachedResource<T>>> {
+    const host = this.#host;
+    if (host.watching !== undefined) return host.watching(type, namespace, options);
+    if (host.opened !== undefined) return host.opened.watch(type, namespace, options);
+    // Nothing can have been written before the store was open: a watch from its first revision misses nothing.
+    return host.whenOpen().then((opened) => opened.watch(type, namespace, options.initial === true ? options : { since: '0', ...options }));
   }
 
   #expired(since: number): ExpiredError {

@@ -4,6 +4,7 @@
  * Invariants: no second implementation: every verb is the product's own, reached through `StoreFace`. It needs no opening, no
  * clock to be turned and no folder: awaiting it is enough. The same seed and the same test give the same ids and times.
  */
+import { StoreClosedError } from '../schemas/index.js';
 import type { AnyDefinition } from '../schemas/index.js';
 import { memoryEngine, openStore } from '../store/index.js';
 import type { Deps, MemorySource, OpenStoreOptions, Store } from '../store/index.js';
@@ -77,6 +78,7 @@ class TestStoreHost implements DrivenHost {
  */
 export class TestStore extends DrivenStore {
   readonly #host: TestStoreHost;
+  #closing: Promise<void> | undefined;
 
   /** @throws {InvalidError} when the seed or an option of the store is wrong; the latter from the first verb. */
   constructor(options: TestStoreOptions = {}) {
@@ -97,8 +99,13 @@ export class TestStore extends DrivenStore {
     await this.run(this.#host.whenOpen());
   }
 
-  /** Empties the store: a new one, at revision 0. Faults and events are forgotten, open watches end; time goes on. */
+  /**
+   * Empties the store: a new one, at revision 0. Faults and events are forgotten, open watches end; time goes on.
+   *
+   * @throws {StoreClosedError} when it was closed.
+   */
   async reset(): Promise<void> {
+    if (this.#closing !== undefined) throw new StoreClosedError('the TestStore is closed: make another instead of a reset');
     const old = this.#host.whenOpen();
     this.cutWatches();
     this.#host.faults.clear();
@@ -109,9 +116,10 @@ export class TestStore extends DrivenStore {
     await this.opened();
   }
 
-  override async close(): Promise<void> {
-    await super.close();
-    this.#host.pump?.close();
+  /** Closing twice is harmless. */
+  override close(): Promise<void> {
+    this.#closing ??= super.close().finally(() => this.#host.pump?.close());
+    return this.#closing;
   }
 }
 

@@ -1,20 +1,11 @@
 /** testRig: store, manager and virtual time together; settling, crashes, faults, the record. */
 import { describe, expect, it } from 'vitest';
 import { defineController, type ControllerDefinition } from '../../src/controller/index.js';
-import { defineResource, isNotFound, Service } from '../../src/schemas/index.js';
+import { isNotFound, Service } from '../../src/schemas/index.js';
 import { sleep } from '../../src/store/index.js';
 import { LivelockError, testRig } from '../../src/testing/index.js';
+import { Part, Widget } from './types.js';
 
-export const Widget = defineResource({
-  kind: 'Widget',
-  spec: { type: 'object', default: {}, properties: { size: { type: 'integer', default: 1 }, note: { type: 'string' } } },
-  status: { type: 'object', properties: { seen: { type: 'integer' }, phase: { type: 'string' }, runs: { type: 'integer' } } },
-  conditions: ['Ready'],
-});
-export const Part = defineResource({
-  kind: 'Part',
-  spec: { type: 'object', default: {}, properties: { n: { type: 'integer' } } },
-});
 const a = { namespace: 'default', name: 'a' } as const;
 
 const maker = defineController({
