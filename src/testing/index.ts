@@ -12,6 +12,7 @@ export type { MockEvent, MockWatchHandle } from './mock-watch.js';
 export type { DriveOptions } from './pump.js';
 export { testRig, TestRig } from './rig.js';
 export type { RigControllers, RunFilter, TestRigOptions } from './rig.js';
+export type { RigState } from './rig-state.js';
 export { whyRan } from './run-log.js';
 export type { RigRun } from './run-log.js';
 export { seededRandom } from './seeded-random.js';

@@ -7,6 +7,7 @@ import { InvalidError, parseDuration, RuneEvent } from '../schemas/index.js';
 import type { CachedOf, Duration } from '../schemas/index.js';
 import { DrivenStore } from './driven-store.js';
 import { TestRig } from './rig.js';
+import { whyDown } from './rig-state.js';
 import { tellerOf } from './subjects.js';
 import { formatTimeline, timelineOf, type TimelineSubject } from './timeline.js';
 
@@ -116,8 +117,9 @@ export function isReconciled(subject: unknown): Verdict {
 }
 
 function problemOfAll(rig: TestRig): string | undefined {
-  const { busy } = rig;
+  const { busy, state } = rig;
   if (busy !== undefined) return busy;
+  if (state === 'running' && rig.manager.state !== 'running') return `its manager is ${rig.manager.state}`;
   const last = new Map<string, { readonly outcome: string; readonly error: string | undefined }>();
   for (const run of rig.runs()) last.set(`${run.controller} ${run.key}`, run);
   for (const [id, run] of last)
@@ -128,6 +130,8 @@ function problemOfAll(rig: TestRig): string | undefined {
 function problemOf(rig: TestRig, object: ObjectLike): string | undefined {
   const { namespace, name, resourceVersion = '0' } = object.metadata;
   const key = { namespace, name };
+  const down = whyDown(rig.state);
+  if (down !== undefined) return `the rig has nobody who could: ${down}`;
   const names = [...rig.primaries]
     .filter(([, definition]) => definition.kind === object.kind && definition.apiVersion === object.apiVersion)
     .map(([controller]) => controller);

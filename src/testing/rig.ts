@@ -6,10 +6,10 @@
  * while the test does not await the rig.
  */
 import type { ControllerDefinition, Explanation, Manager, ManagerOptions } from '../controller/index.js';
-import { InvalidError } from '../schemas/index.js';
+import { InvalidError, parseDuration } from '../schemas/index.js';
 import type { AnyDefinition, CachedOf, Duration, ObjectKey } from '../schemas/index.js';
 import { memoryEngine } from '../store/index.js';
-import type { MemorySource, OpenStoreOptions, Repo } from '../store/index.js';
+import type { MemorySource, OpenStoreOptions, Repo, Timer } from '../store/index.js';
 import { CommitLog, type StoreCommit, type StoreEvent } from './commit-log.js';
 import type { DrivenStore } from './driven-store.js';
 import type { EventFilter } from './event-filter.js';
@@ -17,6 +17,7 @@ import { Faults } from './faults.js';
 import { leaksOf } from './leaks.js';
 import { createPump, type DriveOptions, type Pump } from './pump.js';
 import { RigProcess } from './rig-process.js';
+import { whyDown, type RigState } from './rig-state.js';
 import { RigStore } from './rig-store.js';
 import { didRun, RunLog, type RigRun } from './run-log.js';
 import { checkLivelock, settle, whatIsBusy, type SettleHost, type SettleOptions, type SettleReport } from './settle.js';
@@ -57,6 +58,9 @@ export interface RunFilter {
   readonly skipped?: boolean | undefined;
 }
 
+/** So many runs of one key at one moment of time are for ever. */
+const MOST_RUNS_A_MOMENT = 1_000;
+
 /** A rig; made by `testRig`. */
 export class TestRig implements AsyncDisposable {
   readonly seed: number;
@@ -75,7 +79,9 @@ export class TestRig implements AsyncDisposable {
   readonly #faults: Faults;
   #process: RigProcess;
   #started: Promise<void> = Promise.resolve();
-  #starting = false;
+  #state: Exclude<RigState, 'closed'> = 'unstarted';
+  /** The restart that a kill has arranged. */
+  #revival: Timer | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
 
@@ -140,25 +146,31 @@ export class TestRig implements AsyncDisposable {
     });
   }
 
-  /** The manager of the present life. @throws {InvalidError} when it was not started */
+  /** Where the process is. */
+  get state(): RigState {
+    return this.#closed === undefined ? this.#state : 'closed';
+  }
+
+  /** The manager of the present life. @throws {InvalidError} when there is none at the moment */
   get manager(): Manager {
     const { manager } = this.#process;
     if (manager !== undefined) return manager;
-    throw new InvalidError('the rig has no manager: it was made with start: false, so await rig.start() first');
+    throw new InvalidError(`the rig has no manager: ${whyDown(this.state) ?? 'it stopped before it was started'}`);
   }
 
   #launch(): void {
     const process = this.#process;
-    this.#starting = true;
+    this.#revival?.cancel();
+    this.#state = 'starting';
     this.#started = process
       .start((manager) => this.#runs.follow(manager, false))
       .then(
         () => {
-          if (process === this.#process) this.#starting = false;
+          if (process === this.#process) this.#state = 'running';
         },
         (error: unknown) => {
           if (!process.alive) return;
-          this.#starting = false;
+          this.#state = 'down';
           this.#failure = error instanceof Error ? error : new Error(String(error), { cause: error });
           throw error;
         },
@@ -195,7 +207,7 @@ export class TestRig implements AsyncDisposable {
   /** Starts the manager, where `start: false` was given. */
   async start(): Promise<void> {
     this.#check();
-    if (this.#process.manager !== undefined) throw new InvalidError('the rig runs already');
+    if (this.#state !== 'unstarted' && this.#state !== 'down') throw new InvalidError('the rig runs already');
     this.#launch();
     await this.#pump.drive(this.#running(), { what: 'the start' });
   }
@@ -221,7 +233,7 @@ export class TestRig implements AsyncDisposable {
       deps: this.deps,
       runs: this.#runs,
       process: this.#process,
-      starting: this.#starting,
+      state: this.state,
       collects: this.#log.deleted,
     });
     const report = await settle(now, options);
@@ -244,9 +256,9 @@ export class TestRig implements AsyncDisposable {
 
   async #move(move: (options: { readonly while: () => boolean }) => Promise<void>): Promise<void> {
     this.#check();
-    this.#runs.mark(100_000);
+    this.#runs.mark(MOST_RUNS_A_MOMENT, 'moment');
     await move({ while: () => this.#runs.livelock === undefined });
-    if (this.#runs.livelock !== undefined) checkLivelock(this.#runs, this.#runs.runs.length);
+    checkLivelock(this.#runs);
     this.#check();
   }
 
@@ -269,25 +281,31 @@ export class TestRig implements AsyncDisposable {
     this.#check();
     this.kill({ restart: false });
     if (options.downtime !== undefined) await this.deps.advance(options.downtime);
-    this.#launch();
+    this.revive();
     await this.#pump.drive(this.#running(), { what: 'the restart' });
   }
 
-  /** The same without waiting: it is started again as soon as the rig is awaited. For use inside a reconcile or a fake. */
-  kill(options: { readonly restart?: boolean | undefined } = {}): void {
-    const process = this.#process;
-    process.kill();
+  /**
+   * The same without waiting: it is started again as soon as the rig is awaited, or after `downtime` of virtual time, or, with
+   * `restart: false`, by `revive`. For use inside a reconcile or a fake.
+   */
+  kill(options: { readonly restart?: boolean | undefined; readonly downtime?: Duration | number | undefined } = {}): void {
+    const downtimeMs = parseDuration(options.downtime ?? 0, 'downtime');
+    this.#process.kill();
     this.#engine.crash();
     this.#runs.follow(undefined, true);
     this.#process = this.#newProcess();
-    this.#starting = false;
+    this.#state = 'down';
     this.#started = Promise.resolve();
-    if (options.restart !== false) this.#launch();
+    this.#revival?.cancel();
+    if (options.restart === false) return;
+    if (downtimeMs > 0) this.#revival = this.deps.scheduler.after(downtimeMs, () => this.revive());
+    else this.#launch();
   }
 
-  /** Starts the process again that `kill({ restart: false })` ended; harmless when it runs. */
+  /** Starts the process again that `kill` ended, now; harmless when it runs. */
   revive(): void {
-    if (this.#closed === undefined && this.#process.manager === undefined && !this.#starting) this.#launch();
+    if (this.state === 'down' && this.#failure === undefined) this.#launch();
   }
 
   /** Stops the process in good order and starts it again. */
@@ -310,9 +328,9 @@ export class TestRig implements AsyncDisposable {
   get primaries(): ReadonlyMap<string, AnyDefinition> {
     return this.#process.primaries;
   }
-  /** What is under way, in words; undefined: nothing. */
+  /** What is under way, or keeps anything from being so, in words; undefined: nothing. */
   get busy(): string | undefined {
-    return this.#starting ? 'the rig is starting' : whatIsBusy({ process: this.#process, collects: this.#log.deleted }, 0);
+    return whatIsBusy({ process: this.#process, state: this.state, runs: this.#runs, collects: this.#log.deleted }, 0);
   }
 
   /** Runs of a controller (of all without one) in the order they ended, over crashes; of one key where one is given. */
@@ -365,6 +383,7 @@ export class TestRig implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#revival?.cancel();
     this.#log.forget();
     try {
       await this.#pump.drive(this.#process.stop(), { what: 'the stop' });
@@ -379,6 +398,7 @@ export class TestRig implements AsyncDisposable {
   discard(): void {
     if (this.#closed !== undefined) return;
     this.#closed = Promise.resolve();
+    this.#revival?.cancel();
     this.#log.forget();
     this.#process.kill(true);
     this.#engine.crash();

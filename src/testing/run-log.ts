@@ -22,6 +22,18 @@ export interface RigRun extends Omit<RunReport, 'outcome'> {
   readonly sequence: number;
 }
 
+/** A key that the runtime slows because its own writes keep running it. */
+export interface SlowedKey {
+  readonly controller: string;
+  readonly key: string;
+  /** How often, since `mark`. */
+  readonly times: number;
+  /** Why it would have run the last time. */
+  readonly causes: readonly Cause[];
+  /** It has not run since. */
+  readonly waits: boolean;
+}
+
 /** How many runs may begin before they are taken over: the manager keeps twice as many. */
 const TAKE_EVERY = 500;
 
@@ -43,11 +55,14 @@ export class RunLog {
   readonly #taken = new Map<string, string>();
   /** Runs of each key since `mark` was called. */
   readonly #counts = new Map<string, number>();
+  /** Where runs are counted by the moment: the moment that is counted. */
+  #moment: number | undefined;
+  readonly #slowed = new Map<string, SlowedKey>();
   #manager: Manager | undefined;
   #sequence = 0;
   #sinceTaken = 0;
-  /** More runs of one key than this since the mark are a livelock. */
-  limit = Infinity;
+  /** More runs of one key than this are a livelock. */
+  #limit = Infinity;
   /** The key that went over the limit. */
   livelock: { readonly controller: string; readonly key: string; readonly runs: number } | undefined;
 
@@ -87,18 +102,28 @@ export class RunLog {
       time: this.#now(),
       sequence: (this.#sequence += 1),
     });
+    if (this.#moment !== undefined && this.#moment !== this.#now()) {
+      this.#moment = this.#now();
+      this.#counts.clear();
+    }
     const id = `${controller} ${key}`;
     const runs = (this.#counts.get(id) ?? 0) + 1;
     this.#counts.set(id, runs);
-    if (runs > this.limit) this.livelock ??= { controller, key, runs };
+    if (runs > this.#limit) this.livelock ??= { controller, key, runs };
     if ((this.#sinceTaken += 1) >= TAKE_EVERY) this.take();
   }
 
-  /** Begins to count runs anew. */
-  mark(limit: number): void {
+  /** Begins to count runs anew; `each`: those since the mark, or those of each ms of time by themselves. */
+  mark(limit: number, each: 'mark' | 'moment'): void {
     this.#counts.clear();
-    this.limit = limit;
+    this.#limit = limit;
+    this.#moment = each === 'moment' ? this.#now() : undefined;
     this.livelock = undefined;
+    this.take(true);
+    for (const [id, slowed] of this.#slowed) {
+      if (slowed.waits) this.#slowed.set(id, { ...slowed, times: 0 });
+      else this.#slowed.delete(id);
+    }
   }
 
   /** The manager whose runs are told; the old one's are taken over, and what it left unfinished is told as crashed. */
@@ -109,6 +134,7 @@ export class RunLog {
     }
     this.#begun.clear();
     this.#taken.clear();
+    this.#slowed.clear();
     this.#manager = manager;
   }
 
@@ -128,7 +154,21 @@ export class RunLog {
   #add(report: RunReport): void {
     const begun = this.#begun.get(report.reconcileId);
     this.#begun.delete(report.reconcileId);
+    this.#noteSlowed(report);
     this.#runs.push({ ...report, time: begun?.time ?? Date.parse(report.startedAt), sequence: begun?.sequence ?? 0 });
+  }
+
+  #noteSlowed({ controller, key, causes, outcome }: RunReport): void {
+    const id = `${controller} ${key}`;
+    const before = this.#slowed.get(id);
+    if (outcome === 'slowed') this.#slowed.set(id, { controller, key, causes, times: (before?.times ?? 0) + 1, waits: true });
+    else if (before !== undefined) this.#slowed.set(id, { ...before, waits: false });
+  }
+
+  /** Keys that were slowed since `mark`, or still are. */
+  slowed(): readonly SlowedKey[] {
+    this.take(true);
+    return [...this.#slowed.values()];
   }
 
   /** Runs that ended, oldest first. */

@@ -72,6 +72,23 @@ describe('the matchers', () => {
     expect(complaint(() => expect({ metadata: { name: 'x' } }).toBeReconciled())).toContain('read through one');
   });
 
+  it('toBeReconciled takes neither a rig that was not started nor a dead process for reconciled', async () => {
+    await using rig = await testRig({ controllers: [starter], objects: { services: [web] }, start: false });
+    const service = await rig.store.getService('web');
+    expect(complaint(() => expect(rig).toBeReconciled())).toContain('start: false');
+    expect(complaint(() => expect(service).toBeReconciled())).toContain('start: false');
+    await rig.start();
+    await rig.settle();
+    expect(rig).toBeReconciled();
+    rig.kill({ restart: false });
+    expect(complaint(() => expect(rig).toBeReconciled())).toContain('its process is down');
+    expect(complaint(() => expect(service).toBeReconciled())).toContain('its process is down');
+    await rig.crash();
+    await rig.settle();
+    await rig.manager.stop();
+    expect(complaint(() => expect(rig).toBeReconciled())).toContain('its manager is stopped');
+  });
+
   it('toHaveEvent looks at reason, type and note, of an object or of all', async () => {
     await using rig = await open();
     await rig.settle();

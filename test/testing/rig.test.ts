@@ -166,6 +166,59 @@ describe('testRig', () => {
     );
   });
 
+  it('takes a controller that makes its children one in each run for what it is, and not for a livelock', async () => {
+    const stepwise = (most: number): ControllerDefinition =>
+      defineController({
+        name: 'stepwise',
+        for: Widget,
+        owns: [Part],
+        async reconcile({ children, ensure }) {
+          const count = children(Part).length;
+          if (count < most) await ensure(Part, { metadata: { name: `p${count}` } });
+        },
+      }) as ControllerDefinition;
+    await using rig = await testRig({ controllers: [stepwise(15)], objects: [[Widget, { name: 'a' }]] });
+    const { elapsedMs } = await rig.settle();
+    expect((await rig.repo(Part).list()).items).toHaveLength(15);
+    // The runtime slows it from the eleventh on: by one second, then by two, and so on.
+    expect(elapsedMs).toBeGreaterThan(1_000);
+    await using endless = await testRig({ controllers: [stepwise(1_000)], objects: [[Widget, { name: 'a' }]] });
+    await expect(endless.settle({ within: '10m' })).rejects.toThrow(
+      /livelock: controller stepwise keeps running default\/a by its own writes, which keep creating part default\/p\d+; it was slowed \d+ times within 600000 ms/,
+    );
+  });
+
+  it('tells which field of which child keeps a key going', async () => {
+    const fidgety = defineController({
+      name: 'fidgety',
+      for: Widget,
+      owns: [Part],
+      async reconcile({ children, ensure, object, repo }) {
+        await ensure(Part, { metadata: { name: object.metadata.name }, spec: { n: 0 } });
+        for (const { metadata, spec } of children(Part)) await repo(Part).patch(metadata, { spec: { n: (spec.n ?? 0) + 1 } });
+      },
+    });
+    await using rig = await testRig({ controllers: [fidgety], objects: [[Widget, { name: 'a' }]] });
+    await expect(rig.settle()).rejects.toThrow(/which keep changing spec\.n of part default\/a; it was slowed/);
+  });
+
+  it('counts the runs of one moment in advance, and not all of them', async () => {
+    const ticking = defineController({ name: 'ticking', for: Widget, reconcile: () => ({ requeueAfter: '1ms' }) });
+    await using rig = await testRig({ controllers: [ticking], objects: [[Widget, { name: 'a' }]] });
+    await rig.advance('1100ms');
+    expect(rig.runs('ticking').length).toBeGreaterThan(1_000);
+    const paint = (name: string, note: string): ControllerDefinition =>
+      defineController({
+        name,
+        for: Widget,
+        async reconcile({ object, repo }) {
+          if (object.spec.note !== note) await repo(Widget).patch(object, { spec: { note } });
+        },
+      }) as ControllerDefinition;
+    await using painters = await testRig({ controllers: [paint('red', 'red'), paint('blue', 'blue')], objects: [[Widget, { name: 'a' }]] });
+    await expect(painters.advance('1s')).rejects.toThrow(/livelock: controller (red|blue) has run default\/a 1001 times/);
+  });
+
   it('replays the same run from the same seed, and others from others', async () => {
     const run = async (seed: number): Promise<string> => {
       await using rig = await testRig({
@@ -333,6 +386,37 @@ describe('a crash', () => {
     expect(kills).toBe(6);
     expect(await rig.store.listServices()).toHaveLength(1);
     expect((await rig.repo(Widget).get(a)).status?.seen).toBe(3);
+  });
+
+  it('is waited for by settle, until the process is up again', async () => {
+    const controllers = (): readonly ControllerDefinition[] => [
+      defineController({
+        name: 'sees',
+        for: Widget,
+        reconcile: ({ object, status }) => status({ seen: object.spec.size }),
+      }) as ControllerDefinition,
+    ];
+    await using rig = await testRig({ controllers, objects: [[Widget, { name: 'a' }]] });
+    await rig.settle();
+    rig.kill({ downtime: '30s' });
+    expect(rig.state).toBe('down');
+    expect(rig.busy).toContain('its process is down');
+    expect(() => rig.manager).toThrow(/no manager: its process is down/);
+    await rig.repo(Widget).patch(a, { spec: { size: 7 } });
+    expect((await rig.settle()).elapsedMs).toBe(30_000);
+    expect((await rig.repo(Widget).get(a)).status?.seen).toBe(7);
+    rig.kill({ restart: false });
+    rig.deps.scheduler.after(10_000, () => rig.revive());
+    expect((await rig.settle()).elapsedMs).toBe(10_000);
+    expect(rig.manager.state).toBe('running');
+    rig.kill({ restart: false });
+    expect((await rig.settle()).elapsedMs).toBe(0);
+    expect(rig.state).toBe('down');
+    rig.kill();
+    expect(() => rig.manager).toThrow(/it is starting/);
+    await rig.settle();
+    await rig.expectNoLeaks();
+    expect(rig.state).toBe('closed');
   });
 
   it('differs from a restart, which lets runs end', async () => {
