@@ -8,5 +8,5 @@ it('works with node:test', { timeout: 120_000 }, async () => {
   await linkedProject(project.path);
   const outcome = await smoke(project.path);
   expect(outcome.code, outcome.output).toBe(0);
-  expect(outcome.stdout).toContain('# pass 4');
+  expect(outcome.stdout).toContain('# pass 5');
 });

@@ -1,6 +1,7 @@
 /** simulate, crashMatrix, checkContract: what they refuse, what they tell, how a seed is replayed. */
 import { describe, expect, it, vi } from 'vitest';
 import { defineController, type ControllerDefinition } from '../../src/controller/index.js';
+import type { Duration } from '../../src/schemas/index.js';
 import {
   checkContract,
   type ContractError,
@@ -12,6 +13,7 @@ import {
   type SimulationError,
   type Scenario,
 } from '../../src/testing/index.js';
+import { simulateFromHere } from './planted/helper.js';
 import { broken, correct, scenario as accept } from './planted/remembers.js';
 import { Part, Widget } from './planted/types.js';
 
@@ -46,6 +48,50 @@ describe('simulate', () => {
     await expect(simulate(sound)).rejects.toThrow(/no number 99/);
     vi.stubEnv('RUNE_SIMULATE', 'accept');
     await expect(simulate(sound)).rejects.toThrow(/RUNE_SIMULATE must be/);
+  });
+
+  it('replays a failure that takes no fault without one', async () => {
+    const hopeless: Scenario = {
+      ...sound,
+      check: () => {
+        throw new Error('never');
+      },
+    };
+    const found = (await thrown(simulate(hopeless, { seeds: 3 }))) as SimulationError;
+    expect([found.seed, found.faults]).toEqual([1, []]);
+    vi.stubEnv('RUNE_SIMULATE', /^RUNE_SIMULATE='([^']*)'/.exec(found.replay)?.[1] ?? '');
+    const again = (await thrown(simulate(hopeless, { seeds: 3 }))) as SimulationError;
+    expect([again.faults, again.message]).toEqual([[], found.message]);
+  });
+
+  it('names the test file in the command, whichever helper calls it', async () => {
+    const found = (await thrown(simulateFromHere(failing))) as SimulationError;
+    expect(found.replay).toMatch(/ npx vitest run test\/testing\/simulation\.test\.ts$/);
+  });
+
+  it('says what struck although a step threw', async () => {
+    const impatient: Scenario = {
+      ...sound,
+      async steps(rig) {
+        await rig.settle();
+        if (rig.runs(undefined, undefined).some(({ outcome }) => outcome === 'crashed')) throw new Error('it crashed');
+      },
+    };
+    const found = (await thrown(simulate(impatient, { seeds: 100, faults: ['crash'] }))) as SimulationError;
+    expect(found.faults).toHaveLength(1);
+    expect(found.message).toMatch(/it takes 1 of \d faults:\n {2}- crash after commit \d+.* \(rev \d+ .*\)\n/);
+    expect(found.message).not.toContain('did not strike');
+  });
+
+  it('waits in a step for a process that is down', async () => {
+    const asking: Scenario = {
+      ...sound,
+      async steps(rig) {
+        await rig.settle();
+        rig.explain('accepting', { namespace: 'default', name: 'a' });
+      },
+    };
+    expect((await simulate(asking, { seeds: 40, faults: ['crash'] })).struck.crash).toBeGreaterThan(0);
   });
 
   it('can be held to some faults, or to none', async () => {
@@ -101,6 +147,94 @@ describe('crashMatrix', () => {
     expect(error.message).toMatch(
       /does not survive a crash after commit \d+ \(rev \d+ UPDATED widget .*\) of \d+: it does not converge[^]*likely cause: without the crash it converges/,
     );
+  });
+
+  /** It waits before it begins, and remembers in memory that it has. */
+  const late = (wait: Duration): ControllerDefinition => {
+    const begun = new Set<string>();
+    return defineController({
+      name: 'late',
+      for: Widget,
+      reconcile({ object, status }) {
+        const { name } = object.metadata;
+        const phase = object.status?.phase;
+        if (phase === undefined) {
+          status({ phase: 'waiting' });
+          return { requeueAfter: wait };
+        }
+        if (phase === 'waiting') {
+          begun.add(name);
+          status({ phase: 'begun' });
+          return { requeueAfter: '1s' };
+        }
+        if (phase === 'begun' && begun.has(name)) status({ phase: 'done' });
+        return undefined;
+      },
+    }) as ControllerDefinition;
+  };
+  const done: Pick<Scenario, 'objects' | 'check'> = {
+    objects: [[Widget, { name: 'a' }]],
+    async check(rig) {
+      const { status } = await rig.repo(Widget).get({ namespace: 'default', name: 'a' });
+      if (status?.phase !== 'done') throw new Error(`it is ${status?.phase ?? 'new'}`);
+    },
+  };
+
+  it.each(['10s', '65s', '5m'] as const)('crashes a controller that waits %s before it begins, after that too', async (wait) => {
+    const scenario: Scenario = { ...done, name: 'late', controllers: () => [late(wait)] };
+    expect(await thrown(crashMatrix(scenario))).toMatchObject({ point: 2, message: expect.stringContaining('it is begun') as string });
+    await expect(simulate(scenario, { seeds: 100, faults: ['crash'] })).rejects.toThrow(/without the crash it converges/);
+    await expect(checkContract<unknown>(() => late(wait), { ...done, name: 'late' })).rejects.toThrow(/- crash: it converges from a crash/);
+  });
+
+  it('counts a point only when its crash came about', async () => {
+    const lives: number[] = [];
+    const slow = (): ControllerDefinition =>
+      defineController({
+        name: 'slow',
+        for: Widget,
+        reconcile({ object, status }) {
+          const parts = (object.status?.parts ?? 0) + 1;
+          if (parts > 8) return undefined;
+          status({ parts, phase: parts === 8 ? 'done' : 'growing' });
+          return { requeueAfter: '1m' };
+        },
+      }) as ControllerDefinition;
+    const scenario: Scenario<number> = {
+      ...done,
+      name: 'slow',
+      world: () => lives.push(0) - 1,
+      controllers: (world) => {
+        lives[world] = (lives[world] ?? 0) + 1;
+        return [slow()];
+      },
+    };
+    const report = await crashMatrix(scenario);
+    expect(report).toMatchObject({ commits: 8, points: 8, missed: [], warnings: [] });
+    const [undisturbed = 0, ...crashed] = lives;
+    expect(crashed.map((each) => each - undisturbed)).toEqual(Array.from({ length: 8 }, () => 1));
+    let runs = 0;
+    const moody: Scenario = {
+      ...done,
+      name: 'moody',
+      controllers: () => [slow()],
+      objects: () => [[Widget, { name: 'a', ...((runs += 1) > 1 ? { status: { parts: 6 } } : {}) }]],
+    };
+    expect(await crashMatrix(moody)).toMatchObject({ commits: 8, points: 2, missed: [3, 4, 5, 6, 7, 8] });
+  });
+
+  it('says that it cannot take from ready controllers what they remember', async () => {
+    const emitted = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const ready = late('1s');
+    const words = /controller late is the same object in every life of the process.*give a function that makes controllers anew/;
+    const matrix = await crashMatrix({ ...done, name: 'ready', controllers: [ready] });
+    expect(matrix.warnings).toEqual([expect.stringMatching(words)]);
+    expect((await crashMatrix({ ...done, name: 'ready', controllers: () => [ready] })).warnings).toHaveLength(1);
+    expect((await simulate({ ...done, name: 'ready', controllers: [ready] }, { seeds: 3 })).warnings).toHaveLength(1);
+    expect((await simulate({ ...done, name: 'ready', controllers: [ready] }, { seeds: 3, faults: ['cut'] })).warnings).toEqual([]);
+    expect((await checkContract<unknown>(ready, { ...done, name: 'ready' }, { skip: ['idempotent', 'restart'] })).warnings).toHaveLength(1);
+    expect(emitted.mock.calls.map(([text]) => text)).toEqual(Array.from({ length: 4 }, () => expect.stringMatching(words)));
+    emitted.mockRestore();
   });
 
   it('spreads a few points over many, and says when it fails without a crash', async () => {

@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { defineController, defineResource, Service } from 'rune-runtime';
 import { checkContract, createMockStore, defineScenario, simulate, testRig, TestStore } from 'rune-runtime/testing';
+import { simulateFromHere } from './helper.mjs';
 
 const Widget = defineResource({
   kind: 'Widget',
@@ -40,12 +41,22 @@ test('simulate and checkContract', async () => {
   assert.equal((await simulate(scenario, { seeds: 5 })).seeds, 5);
   assert.equal((await checkContract(seeing, { ...scenario, controllers: undefined })).ok, true);
 });
+test('the command that replays a failure names this file, whichever helper calls', async () => {
+  const hopeless = { ...scenario, check: () => assert.fail('never') };
+  await assert.rejects(simulateFromHere(hopeless), (error) => error.replay.endsWith(' --test smoke.test.mjs'));
+});
 test('a mock store with the spies of node:test', async () => {
   const store = createMockStore({ fn: (implementation) => mock.fn(implementation) });
   store.stubList(Service, []);
   await store.list(Service);
   assert.equal(store.list.mock.callCount(), 1);
 });
+`;
+
+const helper = `
+import { simulate } from 'rune-runtime/testing';
+
+export const simulateFromHere = async (scenario) => await simulate(scenario, { seeds: 2 });
 `;
 
 /** What Node 20 does not parse: `await using` as a statement. */
@@ -55,7 +66,7 @@ const plain = program
 
 /** Runs the smoke test in a project that has the package; `version` takes another Node from the npm registry. */
 export async function smoke(folder: string, version?: string): Promise<Outcome> {
-  await writeFiles(folder, { 'smoke.test.mjs': plain });
+  await writeFiles(folder, { 'smoke.test.mjs': plain, 'helper.mjs': helper });
   const args = ['--test', '--test-reporter=tap', 'smoke.test.mjs'];
   if (version === undefined) return node(args, { cwd: folder });
   return run('npx', ['-y', '-p', `node@${version}`, 'node', ...args], { cwd: folder, timeoutMs: 300_000 });

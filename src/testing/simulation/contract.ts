@@ -9,6 +9,7 @@ import { crashEverywhere } from './crash-matrix.js';
 import { likelyCause, shrink } from './diagnose.js';
 import { describeFault, type PlannedFault } from './fault-plan.js';
 import { differenceOf } from './final-state.js';
+import { warn, warningsOf } from './ready.js';
 import { runScenario, type RunSpec, type RunVerdict } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
 
@@ -33,6 +34,8 @@ export interface ContractReport {
   readonly scenario: string;
   readonly ok: boolean;
   readonly checks: readonly ContractCheck[];
+  /** What the checks could not find out. */
+  readonly warnings: readonly string[];
 }
 
 /** How a contract is checked. */
@@ -59,6 +62,8 @@ const duties: Readonly<Record<ContractCheckName, string>> = {
   faults: 'it makes up for writes that fail, or whose answer is lost',
 };
 
+const MISSED = 'the same seed does not give the same run, so something in it depends on more than the seed';
+
 /** A controller breaks its contract; `report` tells all checks. */
 export class ContractError extends Error {
   override readonly name = 'ContractError';
@@ -70,6 +75,7 @@ export class ContractError extends Error {
       [
         `controller ${report.controller} breaks its contract in "${report.scenario}" (${failed.length} of ${report.checks.length} checks):`,
         ...failed.map(({ name, duty, message }) => `- ${name}: ${duty}, but ${message ?? 'it does not'}`),
+        ...report.warnings.map((warning) => `warning: ${warning}`),
       ].join('\n'),
     );
     this.report = report;
@@ -125,7 +131,7 @@ export async function checkContract<W = undefined>(
     if (wanted('order')) add('order', await tryPlans(spec, judge, orderPlans(whole, seed, orders)), orders);
     if (wanted('crash')) {
       const failed = await crashEverywhere(spec, { seed, points, sameState }).then(
-        () => undefined,
+        ({ missed }) => (missed.length === 0 ? undefined : `no crash came about after commit ${missed.join(', ')}: ${MISSED}`),
         (error: unknown) => (error as Error).message,
       );
       add('crash', failed, Math.min(points, whole.size.commits) + 1);
@@ -135,8 +141,10 @@ export async function checkContract<W = undefined>(
       add('faults', await tryPlans(spec, judge, plans), plans.length);
     }
   }
-  const report: ContractReport = { controller: name, scenario: scenario.name, ok: checks.every(({ ok }) => ok), checks };
+  const warnings = wanted('crash') || wanted('restart') ? warningsOf(whole) : [];
+  const report: ContractReport = { controller: name, scenario: scenario.name, ok: checks.every(({ ok }) => ok), checks, warnings };
   if (!report.ok) throw new ContractError(report);
+  warn(warnings);
   return report;
 }
 

@@ -1,11 +1,12 @@
 /**
  * The crash matrix: a scenario is run undisturbed, and then once for each of its commits, with a crash right after it.
  *
- * Invariant: the crash comes when the commit is durable and before its writer hears of it: at every point at which a process can
- * leave something behind, and no other.
+ * Invariants: the crash comes when the commit is durable and before its writer hears of it: at every point at which a process can
+ * leave something behind, and no other. A point counts when its crash came about.
  */
 import { describeFaults, likelyCause } from './diagnose.js';
 import { differenceOf } from './final-state.js';
+import { warn, warningsOf } from './ready.js';
 import { runScenario, type RunSpec, type RunVerdict } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
 import { specOf } from './simulate.js';
@@ -25,10 +26,14 @@ export interface CrashMatrixOptions {
 /** What a crash matrix that found nothing did. */
 export interface CrashMatrixReport {
   readonly scenario: string;
-  /** Commits of the undisturbed run. */
+  /** Commits of the undisturbed run, up to where it had converged. */
   readonly commits: number;
   /** Points at which it was crashed. */
   readonly points: number;
+  /** Commits after which it was to be crashed and that never came: a run that depends on more than the seed. */
+  readonly missed: readonly number[];
+  /** What these crashes could not find out. */
+  readonly warnings: readonly string[];
 }
 
 /** A crash was not survived. */
@@ -48,8 +53,10 @@ export class CrashMatrixError extends Error {
  *
  * @throws {CrashMatrixError} that names the commit, what was written in it, and what did not hold afterwards.
  */
-export function crashMatrix<W>(scenario: Scenario<W>, options: CrashMatrixOptions = {}): Promise<CrashMatrixReport> {
-  return crashEverywhere(specOf(scenario), options);
+export async function crashMatrix<W>(scenario: Scenario<W>, options: CrashMatrixOptions = {}): Promise<CrashMatrixReport> {
+  const report = await crashEverywhere(specOf(scenario), options);
+  warn(report.warnings);
+  return report;
 }
 
 /** The same for controllers that are given apart. */
@@ -60,11 +67,15 @@ export async function crashEverywhere(spec: RunSpec, options: CrashMatrixOptions
   if (whole.failure !== undefined)
     throw new CrashMatrixError(`"${name}" fails without a crash: ${whole.failure.message}\n${whole.failure.story}`, 0, whole.failure.cause);
   const { commits } = whole.size;
-  const points = pointsOf(commits, options.points ?? commits);
-  for (const point of points) {
+  const warnings = warningsOf(whole);
+  let points = 0;
+  const missed: number[] = [];
+  for (const point of pointsOf(commits, options.points ?? commits)) {
     const fault = { kind: 'crash', afterCommit: point, downtimeMs } as const;
     const verdict = await runScenario(spec, { seed, plan: [fault] });
     const message = complaintOf(verdict, sameState ? whole : undefined);
+    if (verdict.struck.length > 0) points += 1;
+    else missed.push(point);
     if (message === undefined) continue;
     const failure = verdict.failure ?? { kind: 'check' as const, message, cause: undefined, pokeHelps: false, poked: [], story: '' };
     const finding = { verdict, failure, plan: [fault], kept: [0], of: 1 };
@@ -79,7 +90,7 @@ export async function crashEverywhere(spec: RunSpec, options: CrashMatrixOptions
       failure.cause,
     );
   }
-  return { scenario: name, commits, points: points.length };
+  return { scenario: name, commits, points, missed, warnings };
 }
 
 function complaintOf(verdict: RunVerdict, whole: RunVerdict | undefined): string | undefined {

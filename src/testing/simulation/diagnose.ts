@@ -37,8 +37,9 @@ export async function shrink(spec: RunSpec, first: RunVerdict, plan: readonly Pl
 }
 
 /** What is most likely wrong, in a sentence or two; undefined when there is nothing to say beyond the failure itself. */
-export function likelyCause({ failure, plan, verdict }: Finding): string | undefined {
-  const kinds = new Set(plan.map(({ kind }) => kind));
+export function likelyCause({ failure, verdict }: Finding): string | undefined {
+  // What was planned and never came about is to blame for nothing.
+  const kinds = new Set(verdict.struck.map(({ fault }) => fault.kind));
   const cut = verdict.struck.find(({ fault }) => fault.kind === 'crash' || (fault.kind === 'fail' && fault.applied));
   if (failure.kind === 'writes') return undefined;
   if (failure.pokeHelps) {

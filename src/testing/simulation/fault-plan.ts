@@ -6,7 +6,7 @@
  */
 import { ConflictError, StoreError } from '../../schemas/index.js';
 import type { StoreEvent } from '../commit-log.js';
-import { describeCall, type StoreCall } from '../faults.js';
+import { describeCall, type Fault, type StoreCall } from '../faults.js';
 import type { TestRig } from '../rig.js';
 import { seededRandom } from '../seeded-random.js';
 import { describeChange } from '../timeline.js';
@@ -105,11 +105,13 @@ export interface StruckFault {
 export interface ActivePlan {
   /** Faults that have struck so far. */
   readonly struck: readonly StruckFault[];
-  /** Commits and controllers' writes so far. */
+  /** Commits and controllers' writes until it healed. */
   readonly commits: number;
   readonly writes: number;
-  /** The order in which objects come; undefined: as given, before the start. */
-  readonly order: number | undefined;
+  /** When the last fault had struck and its downtime was over, ms of monotonic time; 0: none has. */
+  readonly lastStrikeMs: number;
+  /** From now on nothing is slow any more. */
+  calm(): void;
   /** From now on nothing goes wrong any more. */
   heal(): void;
 }
@@ -126,14 +128,20 @@ export function installPlan(
   let commits = 0;
   let writes = 0;
   let healed = false;
-  const strike = (fault: PlannedFault, hit: string): void => void struck.push({ fault, hit, released: false });
+  let lastStrikeMs = 0;
+  const slow: Fault[] = [];
+  const strike = (fault: PlannedFault, hit: string, released = false): void => void struck.push({ fault, hit, released });
+  const strikeNow = (fault: PlannedFault, hit: string, released = false): void => {
+    strike(fault, hit, released);
+    lastStrikeMs = rig.deps.clock.monotonic() + (fault.kind === 'crash' ? fault.downtimeMs : 0);
+  };
 
   for (const fault of plan) {
     if (fault.kind === 'slowWatch') {
-      rig.store.delay('watch', fault.delayMs, fault.type === '*' ? {} : { where: { type: fault.type } });
+      slow.push(rig.store.delay('watch', fault.delayMs, fault.type === '*' ? {} : { where: { type: fault.type } }));
       strike(fault, '');
     } else if (fault.kind === 'slowWrites') {
-      rig.store.delay('write', fault.delayMs);
+      slow.push(rig.store.delay('write', fault.delayMs));
       strike(fault, '');
     } else if (fault.kind === 'order') strike(fault, '');
   }
@@ -141,18 +149,18 @@ export function installPlan(
   let fate: Error | undefined;
   let applied = false;
   const meet = (call: StoreCall): boolean => {
-    if (call.source?.startsWith('controller/') !== true) return false;
-    writes += 1;
     fate = undefined;
+    if (healed || call.source?.startsWith('controller/') !== true) return false;
+    writes += 1;
     for (const fault of plan) {
-      if ((fault.kind !== 'fail' && fault.kind !== 'conflict') || fault.write !== writes || healed) continue;
+      if ((fault.kind !== 'fail' && fault.kind !== 'conflict') || fault.write !== writes) continue;
       const hit = `${call.verb} ${describeCall(call)} by ${call.source}`;
       applied = fault.kind === 'fail' && fault.applied;
       fate =
         fault.kind === 'fail'
           ? new StoreError(`simulated: ${hit} fails`)
           : new ConflictError(`simulated: ${hit} loses a race`, { currentRevision: rig.store.revision });
-      strike(fault, hit);
+      strikeNow(fault, hit);
       if (applied) lost = struck.at(-1);
     }
     return fate !== undefined;
@@ -161,8 +169,9 @@ export function installPlan(
   rig.store.failNext('write', () => fate as Error, { times: Infinity, applied: true, where: () => fate !== undefined && applied });
 
   rig.onCommit((commit) => {
-    commits += 1;
     onCommit(commit);
+    if (healed) return;
+    commits += 1;
     // Only of what is hit: to say what a change changed takes longer than many a commit.
     const change = (): string => commit.events.map(describeChange).join(', ');
     if (lost !== undefined) {
@@ -170,18 +179,12 @@ export function installPlan(
       lost.released = commit.events.some(isRelease);
       lost = undefined;
     }
-    if (healed) return;
     for (const fault of plan) {
       if (!('afterCommit' in fault) || fault.afterCommit !== commits) continue;
-      struck.push({ fault, hit: change(), released: commit.events.some(isRelease) });
-      if (fault.kind !== 'crash') {
-        if (fault.kind === 'cut') rig.store.cutWatches();
-        else rig.store.expireWatches();
-      } else if (fault.downtimeMs === 0) rig.kill();
-      else {
-        rig.kill({ restart: false });
-        rig.deps.scheduler.after(fault.downtimeMs, () => rig.revive());
-      }
+      strikeNow(fault, change(), commit.events.some(isRelease));
+      if (fault.kind === 'crash') rig.kill({ downtime: fault.downtimeMs });
+      else if (fault.kind === 'cut') rig.store.cutWatches();
+      else rig.store.expireWatches();
     }
   });
   return {
@@ -192,12 +195,15 @@ export function installPlan(
     get writes() {
       return writes;
     },
-    order: plan.find((fault) => fault.kind === 'order')?.seed,
+    get lastStrikeMs() {
+      return lastStrikeMs;
+    },
+    calm() {
+      for (const each of slow) each.remove();
+    },
     heal() {
       healed = true;
       rig.store.clearFaults();
-      // A process that is down at this moment comes up again.
-      rig.revive();
     },
   };
 }

@@ -53,14 +53,35 @@ function runner(): string {
   return ['node', ...flags, ...(process.env['NODE_TEST_CONTEXT'] === undefined ? [] : ['--test'])].join(' ');
 }
 
-/** The first file on the stack that is not of this folder: who called. */
-export function callerFile(stack: string | undefined): string | undefined {
+/** More frames than any chain of helpers has. */
+const MOST_FRAMES = 200;
+
+/** What runners leave in the global scope; either may not be there at all. */
+declare const __vitest_worker__: { readonly filepath?: string } | undefined;
+declare const expect: { readonly getState?: () => { readonly testPath?: string } } | undefined;
+
+/**
+ * The file that the runner was given, however many helpers lie between it and here: vitest and jest say so themselves, node:test
+ * runs each in a process of its own; elsewhere it is the outermost one on the stack that is neither Node's nor a package's.
+ */
+export function testFile(): string | undefined {
+  const told =
+    (typeof __vitest_worker__ === 'undefined' ? undefined : __vitest_worker__.filepath) ??
+    (typeof expect === 'undefined' ? undefined : expect.getState?.().testPath);
+  if (told !== undefined) return told;
+  return process.env['NODE_TEST_CONTEXT'] === undefined ? outermostFile() : process.argv[1];
+}
+
+function outermostFile(): string | undefined {
   const here = fileURLToPath(new URL('..', import.meta.url));
-  for (const line of stack?.split('\n').slice(1) ?? []) {
-    const place = /\(?((?:file:\/\/|\/|[A-Z]:\\)[^)]*?)(?::\d+){1,2}\)?$/.exec(line.trim())?.[1];
-    if (place === undefined) continue;
-    const file = place.startsWith('file://') ? fileURLToPath(place) : place;
-    if (!file.startsWith(here) && !file.includes('node_modules')) return file;
-  }
-  return undefined;
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = MOST_FRAMES;
+  const { stack } = new Error('here');
+  Error.stackTraceLimit = limit;
+  return stack
+    ?.split('\n')
+    .slice(1)
+    .map((line) => /\(?((?:file:\/\/|\/|[A-Z]:\\)[^)]*?)(?::\d+){1,2}\)?$/.exec(line.trim())?.[1])
+    .map((place) => (place?.startsWith('file://') === true ? fileURLToPath(place) : place))
+    .findLast((file) => file !== undefined && !file.startsWith(here) && !file.includes('node_modules'));
 }

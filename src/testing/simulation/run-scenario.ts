@@ -1,9 +1,10 @@
 /**
  * One run of a scenario: a rig of its own, a plan of what goes wrong, and the verdict.
  *
- * Invariants: it never throws for what the scenario or its controllers do: that is the verdict. While faults last nothing has to
- * hold but `always`; then they cease, and within the scenario's time `check` must hold, with nothing left to do; and a further
- * run of every key must write nothing.
+ * Invariants: it never throws for what the scenario or its controllers do: that is the verdict. What is slow is so until a minute
+ * after the last step; a fault that strikes once can do so for as long as the run takes to converge, and within the scenario's
+ * time after the last one `check` must hold, with nothing left to do; and a further run of every key must write nothing. With and
+ * without faults a run goes alike up to the first that strikes.
  */
 import type { ControllerDefinition } from '../../controller/index.js';
 import { Lease, parseDuration, RuneEvent } from '../../schemas/index.js';
@@ -55,9 +56,11 @@ export interface RunVerdict {
   readonly runs: number;
   readonly elapsedMs: number;
   readonly state: ReadonlyMap<string, string>;
+  /** Controllers that were the same objects in more than one life, by name: what they remember no crash takes away. */
+  readonly ready: readonly string[];
 }
 
-/** Disturbances cease so long after the last step: what is slow or failing has had its time. */
+/** What is slow is so until so long after the last step. */
 const DISTURBED_MS = 60_000;
 const own: ReadonlySet<string> = new Set([RuneEvent.type, Lease.type]);
 
@@ -65,7 +68,16 @@ const own: ReadonlySet<string> = new Set([RuneEvent.type, Lease.type]);
 export async function runScenario({ scenario, controllers }: RunSpec, options: RunOptions): Promise<RunVerdict> {
   const { seed, plan = [] } = options;
   const world = scenario.world?.();
-  const made = (): readonly ControllerDefinition[] => controllers.flatMap((each) => (typeof each === 'function' ? each(world) : each));
+  const lives = new Map<string, ControllerDefinition>();
+  const ready = new Set<string>();
+  const made = (): readonly ControllerDefinition[] => {
+    const list = controllers.flatMap((each) => (typeof each === 'function' ? each(world) : each));
+    for (const each of list) {
+      if (lives.get(each.name) === each) ready.add(each.name);
+      lives.set(each.name, each);
+    }
+    return list;
+  };
   const rig = new TestRig({ seed, controllers: made, types: scenario.types, manager: scenario.manager, store: scenario.store });
   const began = rig.deps.clock.monotonic();
   let broken: { readonly error: unknown; readonly commit: StoreCommit } | undefined;
@@ -80,9 +92,21 @@ export async function runScenario({ scenario, controllers }: RunSpec, options: R
   let active: ActivePlan | undefined;
   let failure: RunFailure | undefined;
   try {
-    active = await disturbed(rig, scenario, world, plan, watchInvariant);
-    active.heal();
-    failure = broken === undefined ? await converge(rig, scenario, world) : undefined;
+    const objects = typeof scenario.objects === 'function' ? scenario.objects(world) : (scenario.objects ?? []);
+    const shuffle = plan.find((fault) => fault.kind === 'order')?.seed;
+    const { early, late } = shuffle === undefined ? { early: [objects], late: [] } : spread(objects, shuffle);
+    for (const some of early) await rig.load(some);
+    active = installPlan(rig, plan, watchInvariant);
+    await rig.start();
+    for (const some of late) {
+      await rig.load(some);
+      await rig.settle();
+    }
+    await scenario.steps?.(rig, world);
+    await rig.settle();
+    await rig.advance(DISTURBED_MS);
+    active.calm();
+    failure = broken === undefined ? await converge(rig, scenario, world, active) : undefined;
     if (failure === undefined && broken === undefined && scenario.idempotent !== false && options.skipIdempotence !== true) {
       failure = await runAgain(rig, options.restart === true);
     }
@@ -99,6 +123,7 @@ export async function runScenario({ scenario, controllers }: RunSpec, options: R
     size: { commits: active?.commits ?? 0, writes: active?.writes ?? 0, types: typesOf(made()) },
     runs: rig.runs().length,
     elapsedMs: rig.deps.clock.monotonic() - began,
+    ready: [...ready],
     get state() {
       return (state ??= finalState(commits));
     },
@@ -106,30 +131,6 @@ export async function runScenario({ scenario, controllers }: RunSpec, options: R
   // Nothing is said about a stop: one in good order would take as long as many of the runs.
   rig.discard();
   return verdict;
-}
-
-/** Everything up to the end of the steps, and a while longer, under the plan. */
-async function disturbed(
-  rig: TestRig,
-  scenario: Scenario,
-  world: unknown,
-  plan: readonly PlannedFault[],
-  onCommit: (commit: StoreCommit) => void,
-): Promise<ActivePlan> {
-  const objects = typeof scenario.objects === 'function' ? scenario.objects(world) : (scenario.objects ?? []);
-  const shuffle = plan.find((fault) => fault.kind === 'order')?.seed;
-  const { early, late } = shuffle === undefined ? { early: [objects], late: [] } : spread(objects, shuffle);
-  for (const some of early) await rig.load(some);
-  const active = installPlan(rig, plan, onCommit);
-  await rig.start();
-  for (const some of late) {
-    await rig.load(some);
-    await rig.settle();
-  }
-  await scenario.steps?.(rig, world);
-  await rig.settle();
-  if (plan.length > 0) await rig.advance(DISTURBED_MS);
-  return active;
 }
 
 /** The objects one by one, in another order, some of them for later. */
@@ -151,23 +152,27 @@ function spread(
   return { early: single.slice(0, cut), late: single.slice(cut) };
 }
 
-/** Lets time pass until `check` holds. */
-async function converge(rig: TestRig, scenario: Scenario, world: unknown): Promise<RunFailure | undefined> {
+/** Lets time pass until `check` holds; every fault that strikes on the way gives it its time anew. */
+async function converge(rig: TestRig, scenario: Scenario, world: unknown, active: ActivePlan): Promise<RunFailure | undefined> {
   const within = parseDuration(scenario.within ?? '10m', 'within');
-  let left = within;
+  const { clock } = rig.deps;
+  const began = clock.monotonic();
   let step = 100;
   for (;;) {
     await rig.settle();
     const error = await complaint(rig, scenario, world);
-    if (error === undefined) return undefined;
+    if (error === undefined) {
+      active.heal();
+      return undefined;
+    }
+    const left = within - (clock.monotonic() - Math.max(began, active.lastStrikeMs));
     if (left <= 0) {
+      active.heal();
       const failed = fail(rig, 'check', error.thrown, `it does not converge within ${text(within)}: `);
       return { ...failed, ...(await poke(rig, scenario, world)) };
     }
-    const by = Math.min(step, left);
-    left -= by;
+    await rig.advance(Math.min(step, left));
     step *= 4;
-    await rig.advance(by);
   }
 }
 

@@ -7,7 +7,8 @@
 import { InvalidError } from '../../schemas/index.js';
 import { describeFaults, likelyCause, shrink, type Finding } from './diagnose.js';
 import { faultKinds, planFaults, type FaultKind, type PlannedFault } from './fault-plan.js';
-import { callerFile, replayCommand, replayOf, type Replay } from './replay.js';
+import { warn, warningsOf } from './ready.js';
+import { replayCommand, replayOf, testFile, type Replay } from './replay.js';
 import { runScenario, type RunSpec } from './run-scenario.js';
 import type { Scenario } from './scenario.js';
 
@@ -29,6 +30,8 @@ export interface SimulationReport {
   readonly commits: number;
   /** How often each fault struck. */
   readonly struck: Readonly<Partial<Record<FaultKind, number>>>;
+  /** What its crashes could not find out. */
+  readonly warnings: readonly string[];
   /** Virtual time, ms. */
   readonly elapsedMs: number;
 }
@@ -82,14 +85,16 @@ export function specOf(scenario: Scenario): RunSpec {
  * @example await simulate(scaling, { seeds: 100 });
  */
 export async function simulate<W>(scenario: Scenario<W>, options: SimulateOptions = {}): Promise<SimulationReport> {
-  const file = callerFile(new Error('here').stack);
+  const file = testFile();
   const { seeds = 100, seed: from = 1, faults = faultKinds } = options;
   if (!Number.isSafeInteger(seeds) || seeds < 1) throw new InvalidError(`seeds must be a whole number of at least 1, not ${String(seeds)}`);
   const spec = specOf(scenario);
   const { name } = scenario;
   const asked = replayOf(name);
   const report = (finding: Finding, passed: number): SimulationError => {
-    const replay: Replay = { seed: finding.verdict.seed, faults: finding.kept.length === finding.of ? undefined : finding.kept };
+    // The whole plan of a seed needs no list. An undisturbed run has none: without a list the seed's own would be run.
+    const isWhole = finding.of > 0 && finding.kept.length === finding.of;
+    const replay: Replay = { seed: finding.verdict.seed, faults: isWhole ? undefined : finding.kept };
     return new SimulationError(name, finding, { passed, replay: replayCommand(name, replay, file) });
   };
 
@@ -97,6 +102,7 @@ export async function simulate<W>(scenario: Scenario<W>, options: SimulateOption
   const undisturbed = await runScenario(spec, { seed: from });
   if (undisturbed.failure !== undefined && asked === undefined) throw report(await shrink(spec, undisturbed, []), 0);
   const { size } = undisturbed;
+  const warnings = faults.includes('crash') ? warningsOf(undisturbed) : [];
 
   let runs = 0;
   let commits = 0;
@@ -114,7 +120,8 @@ export async function simulate<W>(scenario: Scenario<W>, options: SimulateOption
     elapsedMs += verdict.elapsedMs;
     for (const { fault } of verdict.struck) struck[fault.kind] = (struck[fault.kind] ?? 0) + 1;
   }
-  return { scenario: name, seeds: list.length, runs, commits, struck, elapsedMs };
+  warn(warnings);
+  return { scenario: name, seeds: list.length, runs, commits, struck, elapsedMs, warnings };
 }
 
 function planned(whole: readonly PlannedFault[], index: number, seed: number): PlannedFault {
