@@ -27,6 +27,7 @@ export type Verb = 'create' | 'update' | 'delete';
 /** What is kept beside the bytes of a version, readable without decoding them. */
 export interface WriteMeta {
   readonly verb: Verb;
+  /** One for each object, from its creation to its deletion. */
   readonly uid: string;
   readonly generation: number;
   /** ms since the epoch, as the writer's clock told it: information, never order. */
@@ -97,6 +98,14 @@ export interface ChangeBatch {
   readonly revision: number;
   readonly id: string;
   readonly changes: readonly Change[];
+}
+
+/** A write as the log names it, without the version that it made. */
+export interface LoggedWrite {
+  readonly key: Key;
+  readonly revision: number;
+  /** What `versionMark` gives for the version, or for the tombstone. */
+  readonly mark: number;
 }
 
 export interface RangeOptions {
@@ -224,6 +233,11 @@ export interface Engine {
     from: number,
     options?: { readonly limit?: number | undefined; readonly signal?: AbortSignal | undefined },
   ): AsyncIterable<ChangeBatch>;
+  /**
+   * What the log says was written to a type after revision `from`, oldest first, a slice of it, and the revision up to which
+   * that is all. It reads no version, so it tells what there should be, whatever there is. Throws as `changes` does.
+   */
+  logged(type: string, from: number): Promise<{ readonly writes: readonly LoggedWrite[]; readonly upTo: number }>;
   /** All kept versions of one key, newest first, tombstones included. */
   versions(key: Key, options?: VersionsOptions): Promise<readonly Entry[]>;
   /** Every kept version under a prefix, current and superseded, tombstones included: by key, then oldest first. `after` goes on behind a version. */

@@ -20,6 +20,7 @@ export type {
   InPlaceBatch,
   InPlaceRange,
   InPlaceReads,
+  LoggedWrite,
   RangeResult,
   RetentionPolicy,
   RevisionRef,
@@ -31,6 +32,7 @@ export type {
   Write,
   WriteMeta,
 } from './engine.js';
+export { versionMark } from './version-mark.js';
 export * from './engines/index.js';
 export { jsonCodec } from './codecs/json.js';
 export type { Codec } from './codecs/json.js';

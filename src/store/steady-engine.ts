@@ -23,6 +23,7 @@ import type {
   InPlaceRange,
   InPlaceReads,
   Key,
+  LoggedWrite,
   Prefix,
   RangeOptions,
   RangeResult,
@@ -118,6 +119,10 @@ export class SteadyEngine implements Engine {
 
   lookup(entry: IndexEntry, options?: { readonly after?: Key | undefined; readonly limit?: number | undefined }): Promise<readonly Key[]> {
     return this.#steadily(stages.all, (engine) => engine.lookup(entry, options));
+  }
+
+  logged(type: string, from: number): Promise<{ readonly writes: readonly LoggedWrite[]; readonly upTo: number }> {
+    return this.#steadily(stages.log, (engine) => engine.logged(type, from));
   }
 
   versions(key: Key, options?: VersionsOptions): Promise<readonly Entry[]> {

@@ -6,7 +6,7 @@
  * and none inside, that is the order of the joined bytes.
  */
 import { BadRequestError, ExpiredError, TooLargeError } from '../../schemas/index.js';
-import type { CommitRequest, Engine, IndexEntry, Key, Precondition, Prefix, RevisionRef } from '../engine.js';
+import type { CommitRequest, Engine, Entry, IndexEntry, Key, Precondition, Prefix, RevisionRef } from '../engine.js';
 
 /** The longest key, `type NUL namespace NUL name` in UTF-8, and the longest `index NUL value`. */
 export const MAX_KEY_BYTES = 1000;
@@ -142,4 +142,9 @@ export function checkLimit(limit: number | undefined): number {
   if (limit === undefined) return Infinity;
   if (!Number.isInteger(limit) || limit < 1) throw new BadRequestError(`limit ${limit}: a whole number from 1 on is needed`);
   return limit;
+}
+
+/** Whether two kept versions of a key can have come in this order: an object counts its versions, and a deletion ends it. */
+export function isRising(older: Entry, newer: Entry): boolean {
+  return older.value === undefined || older.meta.uid !== newer.meta.uid || older.version < newer.version;
 }

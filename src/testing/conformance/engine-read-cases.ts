@@ -1,6 +1,7 @@
 /** Cases about reads: order, prefixes, pages, the past, indexes, changes, versions. */
 import assert from 'node:assert/strict';
-import type { Engine, Entry, InPlaceBatch, InPlaceRange, Key, Prefix } from '../../store/index.js';
+import { versionMark } from '../../store/index.js';
+import type { Engine, Entry, InPlaceBatch, InPlaceRange, Key, LoggedWrite, Prefix } from '../../store/index.js';
 import { changeLines, decode, k, path, put, readChanges, rejects, request, show, write } from './engine-kit.js';
 import type { Case } from './engine-kit.js';
 
@@ -205,6 +206,42 @@ export const readCases: Record<string, Case> = {
       (await readChanges(engine, 1, { limit: 2 })).map((batch) => batch.revision),
       [2, 3],
     );
+  },
+
+  'tells which versions of a type the log names, without reading them': async ({ engine }) => {
+    await put(engine, 't/a/x', '1');
+    await engine.commit([request([write('tt/a/x', 'other type'), write('t//y', '2'), write('t/a/x', '3')])]);
+    await put(engine, 't/a/x', undefined);
+    await put(engine, 't/a/x', '4', { uid: 'another' });
+    await put(engine, 'tt/a/z', 'other type');
+    const logged = async (type: string, from: number): Promise<string[]> => {
+      const writes: LoggedWrite[] = [];
+      const { current } = engine.revision();
+      for (let at = from; at < current;) {
+        const slice = await engine.logged(type, at);
+        assert.ok(slice.upTo > at && slice.upTo <= current, 'each slice comes further');
+        writes.push(...slice.writes);
+        at = slice.upTo;
+      }
+      return writes.map(({ key, revision, mark }) => `${path(key)}@${revision} ${mark}`);
+    };
+    const [uid, other] = ['uid-t/a/x', 'another'];
+    const lines = [
+      `t/a/x@1 ${versionMark(uid, 1)}`,
+      `t//y@2 ${versionMark('uid-t//y', 1)}`,
+      `t/a/x@2 ${versionMark(uid, 2)}`,
+      `t/a/x@3 ${versionMark(uid, 3)}`,
+      `t/a/x@4 ${versionMark(other, 1)}`,
+    ];
+    assert.deepEqual(await logged('t', 0), lines);
+    assert.deepEqual(await logged('t', 2), lines.slice(3));
+    assert.deepEqual(await logged('none', 0), []);
+    assert.deepEqual(await engine.logged('t', 5), { writes: [], upTo: 5 });
+    await engine.commit(Array.from({ length: 5000 }, (_, index) => request(write(`t/b/o${index}`, 'v'))));
+    assert.equal((await logged('t', 5)).length, 5000);
+    await engine.compact(3, { retain: () => new Set() });
+    await rejects(engine.logged('t', 2), 'Expired');
+    assert.deepEqual((await logged('t', 3)).slice(0, 1), lines.slice(4));
   },
 
   'ends a replay at the present, and can be left or aborted at any time': async ({ engine }) => {

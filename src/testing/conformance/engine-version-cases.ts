@@ -23,7 +23,7 @@ async function some(engine: Engine): Promise<void> {
   await put(engine, 't/a/x', '3');
   await put(engine, 'u/a/x', '4');
   await put(engine, 't/a/x', undefined);
-  await put(engine, 't/a/x', '6');
+  await put(engine, 't/a/x', '6', { uid: 'another' });
   await put(engine, 't/a/xy', undefined);
 }
 
@@ -79,7 +79,7 @@ export const versionCases: Record<string, Case> = {
         ],
       );
       const entry = await engine.get(k('t/a/x'));
-      assert.deepEqual([entry?.revision, entry?.created, entry?.version, entry?.meta.uid], [6, 6, 1, 'uid-t/a/x']);
+      assert.deepEqual([entry?.revision, entry?.created, entry?.version, entry?.meta.uid], [6, 6, 1, 'another']);
       assert.deepEqual((await engine.verify()).problems, []);
     };
     await check(context.engine);

@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/store/engine.js';
 import { lmdbEngine } from '../../../src/store/engines/index.js';
-import { checkFileSystem } from '../../../src/store/engines/lmdb/directory.js';
+import { checkFileSystem, dataPath } from '../../../src/store/engines/lmdb/directory.js';
+import { objectKey, versionKey } from '../../../src/store/engines/lmdb/keys.js';
+import { openTables } from '../../../src/store/engines/lmdb/tables.js';
 import { systemDeps } from '../../../src/store/system-deps.js';
 import { decode, k, put, readChanges, rejects, request, show, write } from '../../../src/testing/conformance/engine-kit.js';
 import { engineConformance } from '../../../src/testing/conformance/engine-suite.js';
 import { agreesWithModel } from './model.js';
+import { restamped } from './restamped.js';
 
 const deps = systemDeps();
 
@@ -60,6 +63,33 @@ describe('lmdbEngine', () => {
     await put(engine, 't/a/y', 'written anew');
     expect(decode((await engine.get(k('t/a/y')))?.value)).toBe('written anew');
     await engine.close();
+  });
+
+  it('finds in verify that whole versions have changed places, inside the window by the log and below it by their order', async () => {
+    for (const compact of [false, true]) {
+      path = await mkdtemp(join(tmpdir(), 'rune-engine-'));
+      let engine = await open();
+      for (const value of ['1', '2', '3', '4']) await put(engine, 't/a/x', value);
+      await put(engine, 't/a/y', '5');
+      if (compact) await engine.compact(5, { retain: (_key, versions) => new Set(versions.map(({ revision }) => revision)) });
+      expect((await engine.verify()).problems).toEqual([]);
+      await engine.close();
+      const tables = openTables(dataPath(path));
+      const object = objectKey(k('t/a/x'));
+      const [one, three] = [1, 3].map((revision) => Buffer.from(tables.hist.getBinary(versionKey(object, revision))!));
+      await tables.hist.put(versionKey(object, 3), restamped(object, one!, 3));
+      await tables.hist.put(versionKey(object, 1), restamped(object, three!, 1));
+      await tables.root.close();
+      engine = await open();
+      const { ok, problems } = await engine.verify();
+      expect(ok).toBe(false);
+      expect(problems.join('\n')).toContain(
+        compact
+          ? '"t/a/x": revision 2 keeps version 2 of the object, and revision 1 before it version 3'
+          : '"t/a/x": what is kept of revision 3 is not the version that the log tells of',
+      );
+      await engine.close();
+    }
   });
 
   it('opens a file that is longer than its pages, as a killed writer leaves it', async () => {

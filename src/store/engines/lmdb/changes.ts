@@ -5,16 +5,18 @@
  * Everything above the compaction revision is there: what is missing is damage, never silence.
  */
 import { AbortedError } from '../../../schemas/index.js';
-import type { ChangeBatch, Entry, InPlaceBatch } from '../../engine.js';
-import { checkLimit, expired, isRevision } from '../checks.js';
-import { revisionKey } from './keys.js';
-import { decodeLog } from './log.js';
+import type { ChangeBatch, Entry, InPlaceBatch, LoggedWrite } from '../../engine.js';
+import { checkLimit, expired, isRevision, prefixText } from '../checks.js';
+import { parseKey, revisionKey } from './keys.js';
+import { decodeLog, scanLog } from './log.js';
 import { keep, versionAt } from './reads.js';
 import { RecordEntry } from './record.js';
 import type { Session } from './session.js';
 
 const SLICE_REVISIONS = 256;
 const SLICE_BYTES = 2 * 1024 * 1024;
+/** Log records looked through in one go when no version is read. */
+const SLICE_RECORDS = 512;
 
 export async function* readChanges(
   session: Session,
@@ -70,6 +72,24 @@ function readSlice<T>({ tables }: Session, from: number, upTo: number, use: (ent
     }
   }
   return slice;
+}
+
+/** What the log says was written to a type behind a revision, a slice of it. */
+export function readLogged(session: Session, type: string, from: number): { writes: LoggedWrite[]; upTo: number } {
+  const prefix = Buffer.from(prefixText({ type }));
+  return session.read(({ current, compacted }) => {
+    if (!isRevision(from) || from < compacted) throw expired(from, current, compacted);
+    const writes: LoggedWrite[] = [];
+    let upTo = from;
+    for (const { key, value } of session.tables.log.getRange({ start: revisionKey(from + 1), limit: SLICE_RECORDS })) {
+      if (upTo >= current) break;
+      const last = scanLog(value, key, { from, prefix }, (revision, mark, start, end) => {
+        if (revision <= current) writes.push({ key: parseKey(value, start, end), revision, mark });
+      });
+      upTo = Math.min(last, current);
+    }
+    return { writes, upTo };
+  });
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -13,7 +13,7 @@ import { LogGroup, stampLogChange } from './log.js';
 import { Planner } from './plan.js';
 import type { PlannedCondition, PlannedRequest, PlannedWrite } from './plan.js';
 import { PrefixChanges } from './prefix-changes.js';
-import { createdOfRecord, decodeRecord, looksSound, revisionOfRecord, stamp, versionOfRecord } from './record.js';
+import { createdOfRecord, decodeRecord, looksSound, markOfRecord, revisionOfRecord, stamp, versionOfRecord } from './record.js';
 import { put, remove } from './session.js';
 import type { Head, Session } from './session.js';
 
@@ -170,7 +170,7 @@ export class Committer {
     const created = before.live ? before.created : revision;
     const version = before.version + 1;
     stamp(write.record, write.body, revision, created, version);
-    stampLogChange(log, write.logAt, before.revision);
+    stampLogChange(log, write.logAt, before.revision, markOfRecord(write.record));
     overlay.set(write.text, write.deletes ? ABSENT : { live: true, revision, created, version, bytes: write.record });
     this.#prefixes.note(write.prefixes, revision);
     return before;

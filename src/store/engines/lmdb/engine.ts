@@ -8,7 +8,7 @@ import type { Deps } from '../../deps.js';
 import type { Engine, EngineSource, EngineStats } from '../../engine.js';
 import { checkLimit } from '../checks.js';
 import { backupLmdb } from './backup.js';
-import { changesInPlace, readChanges } from './changes.js';
+import { changesInPlace, readChanges, readLogged } from './changes.js';
 import { Committer } from './commit.js';
 import { compactLmdb } from './compaction.js';
 import { dataPath, prepareDirectory, unusable } from './directory.js';
@@ -98,6 +98,7 @@ function createEngine(session: Session): Engine {
     lookup: async (entry, options) => reader.lookup(entry, options?.after, checkLimit(options?.limit)),
     commit: (batch) => committer.commit(batch),
     changes: (from, options) => readChanges(session, from, options),
+    logged: async (type, from) => readLogged(session, type, from),
     versions: async (key, options) => reader.versions(key, options),
     walk: (prefix, options) => reader.walk(prefix, options?.after, checkLimit(options?.limit)),
     rewrite: (versions) => rewriteLmdb(session, versions),

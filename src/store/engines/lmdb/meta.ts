@@ -10,7 +10,7 @@ import type { StoreId } from './directory.js';
 import { put, remove } from './session.js';
 import type { Session } from './session.js';
 
-export const FORMAT = 1;
+export const FORMAT = 2;
 const IDENTITY = Buffer.from('\0format');
 const LONGEST_NAME = 1000;
 

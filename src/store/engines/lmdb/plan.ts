@@ -24,7 +24,7 @@ export interface PlannedWrite {
   /** The checksum of key and value. */
   readonly body: number;
   readonly deletes: boolean;
-  /** Where the log's previous revision goes, in the request's log part. */
+  /** Where the change is, in the request's log part. */
   readonly logAt: number;
   readonly prefixes: readonly [string, string];
   readonly addIndex: readonly Buffer[];

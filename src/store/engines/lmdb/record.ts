@@ -97,6 +97,11 @@ export function infoOfRecord(record: Buffer): VersionInfo {
   return { revision: revisionOfRecord(record), generation, time, uid, verb };
 }
 
+/** What `versionMark` gives for the version that a record says it is. */
+export function markOfRecord(bytes: Uint8Array): number {
+  return crcOf(bytes, FIXED_HEADER, FIXED_HEADER + (bytes[44] as number), versionOfRecord(bytes));
+}
+
 export function isTombstone(bytes: Uint8Array): boolean {
   return ((bytes[1] as number) & TOMBSTONE) !== 0;
 }

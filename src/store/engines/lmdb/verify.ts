@@ -3,12 +3,15 @@
  *
  * Invariant: in slices, with turns between; each comparison is made within one snapshot, so that writers do not disturb.
  */
-import type { Key } from '../../engine.js';
-import { describeBytes, parseKey, readRevision, REVISION_SUFFIX } from './keys.js';
+import type { Entry, Key } from '../../engine.js';
+import { versionMark } from '../../version-mark.js';
+import { isRising } from '../checks.js';
+import { describeBytes, parseKey, readRevision, REVISION_SUFFIX, versionKey } from './keys.js';
 import { decodeLog } from './log.js';
 import { versionAt } from './reads.js';
-import { decodeRecord, RecordEntry } from './record.js';
+import { decodeRecord, looksSound, RecordEntry } from './record.js';
 import type { Session, Snapshot } from './session.js';
+import { first } from './tables.js';
 import type { Table } from './tables.js';
 
 const SLICE = 256;
@@ -64,22 +67,42 @@ export async function verifyLmdb(session: Session): Promise<VerifyReport> {
     last = revisions.at(-1)?.revision;
     for (const { revision, changes } of revisions) {
       if (revision <= compacted) continue;
-      for (const { object, previous } of changes) {
+      for (const { object, previous, mark } of changes) {
         if (revision > begin.compacted) told++;
-        guard(() => versionAt(session.tables, entry, object, revision, nothing));
+        guard(() =>
+          versionAt(session.tables, entry, object, revision, ({ meta, version }) => {
+            if (versionMark(meta.uid, version) !== mark)
+              problems.push(`${describeBytes(object)}: what is kept of revision ${revision} is not the version that the log tells of`);
+          }),
+        );
         if (previous > 0) guard(() => versionAt(session.tables, entry, object, previous, nothing));
       }
     }
   });
-  const version = (object: Buffer, value: Buffer, newest: number, named?: number): void => {
-    const { revision } = decodeRecord(object, value);
+  /** `older`: the version before it, if one is kept. */
+  const version = (object: Buffer, value: Buffer, newest: number, older: Entry | undefined, named?: number): Entry => {
+    const found = decodeRecord(object, value);
+    const { revision } = found;
+    if (older !== undefined && !isRising(older, found)) {
+      problems.push(
+        `${describeBytes(object)}: revision ${revision} keeps version ${found.version} of the object, and revision ${older.revision} before it version ${older.version}`,
+      );
+    }
     if (revision > newest) problems.push(`${describeBytes(object)}: revision ${revision} is newer than the log, which ends at ${newest}`);
     if (named !== undefined && named !== revision) problems.push(`${describeBytes(object)}: revision ${revision} is kept as ${named}`);
     if (revision > begin.compacted) there++;
+    return found;
   };
-  await scan(obj, (key, value, { newest }) => version(key, value, newest));
+  await scan(obj, (key, value, { newest }) => {
+    const older = first(hist, { start: versionKey(key, Number.MAX_SAFE_INTEGER), end: versionKey(key, 0), reverse: true });
+    version(key, value, newest, older && looksSound(older.value) ? decodeRecord(key, older.value) : undefined);
+  });
+  let before: { readonly object: Buffer; readonly entry: Entry } | undefined;
   await scan(hist, (key, value, { newest }) => {
-    version(key.subarray(0, key.length - REVISION_SUFFIX), value, newest, readRevision(key, key.length - REVISION_SUFFIX + 1));
+    const object = key.subarray(0, key.length - REVISION_SUFFIX);
+    const older = before?.object.equals(object) === true ? before.entry : undefined;
+    before = undefined;
+    before = { object, entry: version(object, value, newest, older, readRevision(key, key.length - REVISION_SUFFIX + 1)) };
   });
   await scan(idx, (key) => {
     const value = key.indexOf(0) + 1;

@@ -7,6 +7,7 @@
 import { AbortedError, StoreClosedError, StoreError, StoreFailedError } from '../../../schemas/index.js';
 import type { Deps } from '../../deps.js';
 import type { ChangeBatch, CommitRequest, CommitResult, Engine, EngineMeta, InPlaceReads } from '../../engine.js';
+import { versionMark } from '../../version-mark.js';
 import { checkBatch, checkLimit, checkReadable, expired, indexText, keyText } from '../checks.js';
 import { compactMemory } from './compaction.js';
 import type { MemoryState } from './state.js';
@@ -14,6 +15,8 @@ import { rewriteVersions, verifyMemory, walkVersions } from './versions.js';
 
 const LIMITS = { operations: 1024, bytes: 8 * 1024 * 1024 };
 const BATCHES_A_TURN = 256;
+/** Batches whose names alone are told in one go. */
+const BATCHES_A_SLICE = 4096;
 
 /** A fault to inject into the next commit. */
 export interface CommitFault {
@@ -171,6 +174,18 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
     },
     commit,
     changes,
+    async logged(type, from) {
+      check();
+      if (from < state.compacted) throw expired(from, state.revision, state.compacted);
+      const begin = Math.max(0, from + 1 - state.logStart);
+      const slice = state.log.slice(begin, begin + BATCHES_A_SLICE);
+      const writes = slice.flatMap(({ batch }) =>
+        batch.changes
+          .filter(({ entry }) => entry.key.type === type)
+          .map(({ entry: { key, revision, meta, version } }) => ({ key, revision, mark: versionMark(meta.uid, version) })),
+      );
+      return { writes, upTo: slice.at(-1)?.batch.revision ?? from };
+    },
     async versions(key, options) {
       check();
       const limit = checkLimit(options?.limit);

@@ -2,7 +2,7 @@
  * What touches kept versions outside reads and writes: walking over all of them, new bytes for them, checking them.
  */
 import type { Entry, Prefix, Rewrite, VersionPosition } from '../../engine.js';
-import { keyText } from '../checks.js';
+import { isRising, keyText } from '../checks.js';
 import { newestFirst } from './state.js';
 import type { Item, MemoryState } from './state.js';
 
@@ -56,6 +56,11 @@ export function verifyMemory(state: MemoryState): { ok: boolean; checked: number
       const older = versions[index + 1];
       if (older !== undefined && older.revision >= entry.revision)
         problems.push(`${describe(item)}: version ${entry.revision} comes after ${older.revision}`);
+      if (older !== undefined && !isRising(older, entry)) {
+        problems.push(
+          `${describe(item)}: revision ${entry.revision} keeps version ${entry.version} of the object, and revision ${older.revision} before it version ${older.version}`,
+        );
+      }
       if (entry.revision > state.compacted && !told(state, entry))
         problems.push(`${describe(item)}: the log does not tell of revision ${entry.revision}`);
     });
