@@ -12,7 +12,7 @@ import type { Deps } from './deps.js';
 import { KeyKeeper } from './encryption/key-keeper.js';
 import type { Secrets } from './encryption/secrets.js';
 import type { Engine, Key } from './engine.js';
-import { Form } from './form.js';
+import type { Form } from './form.js';
 import { addressOf, keyId, parseRevision } from './keys.js';
 import { ObjectCodec } from './object-codec.js';
 import type { CompiledOptions } from './options.js';
@@ -228,7 +228,8 @@ export class EmbeddedStore implements Store {
   async start(): Promise<void> {
     await this.#registry.load(this.#options.types);
     const namespaces = this.#registry.resolve('namespace');
-    for (const { key, object } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
+    for (const { key, object, error } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
+      if (error !== undefined) this.deps.logger.warn({ err: error }, 'a namespace cannot be opened; it counts as active');
       this.#namespaces.set(key.name, object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
     }
     this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
@@ -389,10 +390,10 @@ export class EmbeddedStore implements Store {
     if (inPlace === undefined) return this.#readSlowly(info, key);
     try {
       // Its bytes lie where the next read puts others: it is decoded now or never.
-      const found = inPlace.get(key, (entry) => {
-        const form = this.#codec.form(info, entry);
-        return form.glimpse && { entry: { revision: entry.revision, version: entry.version }, form };
-      });
+      const found = inPlace.get(key, (entry) => ({
+        entry: { revision: entry.revision, version: entry.version },
+        form: this.#codec.form(info, entry),
+      }));
       return this.#states.settleRead(keyId(key), key, found?.entry, found?.form);
     } catch (error) {
       if (error instanceof EngineGone) return this.#readSlowly(info, key);
@@ -401,13 +402,9 @@ export class EmbeddedStore implements Store {
   }
 
   async #readSlowly(info: TypeInfo, key: Key): Promise<KeyState> {
+    const { current } = this.#engine.revision();
     const entry = await this.#engine.get(key);
-    const form =
-      entry === undefined
-        ? undefined
-        : info.sensitivePaths.length === 0
-          ? this.#codec.form(info, entry)
-          : new Form(await this.#reader.cached(info, entry));
+    const form = entry && (await this.#reader.form(info, entry, current));
     return this.#states.settleRead(keyId(key), key, entry, form);
   }
 
@@ -416,8 +413,9 @@ export class EmbeddedStore implements Store {
     const { now } = this.#engine;
     for await (const batch of now.changes(from, { limit: Math.min(until - from, 256) })) {
       if (batch.changes.some((change) => !this.#registry.knows(change.entry.key.type))) await this.#registry.reload(now.meta);
+      const decoded = this.#hub.decode(batch.changes);
       found.push({
-        batch: { revision: batch.revision, events: batch.changes.map((change) => this.#hub.decode(change)) },
+        batch: { revision: batch.revision, events: decoded instanceof Promise ? await decoded : decoded },
         versions: batch.changes.map((change) => change.entry.version),
       });
     }

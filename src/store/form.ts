@@ -2,9 +2,11 @@
  * One version of an object as everybody in the process shares it, made when somebody first asks: a write that nobody
  * watches and nobody writes upon is never decoded, nor kept in memory as more than its bytes.
  *
- * Invariant: what `object` gives is deep-frozen and carries its resourceVersion as soon as that is known.
+ * Invariant: what `object` gives is deep-frozen and carries its resourceVersion as soon as that is known. Of a version that
+ * cannot be opened there is a form too: a stub of what is known without, and the error.
  */
-import { freezeJson } from '../schemas/index.js';
+import { freezeJson, isCorrupt, isDecryption } from '../schemas/index.js';
+import type { Entry } from './engine.js';
 import { stampRevision } from './write/rules.js';
 import type { Stored } from './write/rules.js';
 
@@ -17,6 +19,11 @@ export class Form {
   constructor(make: (() => Stored) | Stored) {
     if (typeof make === 'function') this.#make = make;
     else this.#made = make;
+  }
+
+  /** Why the version cannot be opened; the object is a stub then. */
+  get error(): Error | undefined {
+    return undefined;
   }
 
   /** For reading at once, inside the store: perhaps not frozen, and before the commit without its resourceVersion. */
@@ -49,4 +56,33 @@ export class Form {
     // An engine that keeps decoded forms may have shown this one already, after a commit that was in doubt.
     if (this.#made !== undefined && !Object.isFrozen(this.#made)) stampRevision(this.#made, revision);
   }
+}
+
+/** Stands for a version that cannot be opened. */
+export class UnopenedForm extends Form {
+  readonly #error: Error;
+
+  /** `stub` as `stubOf` gives it. */
+  constructor(stub: Stored, error: Error) {
+    super(stub);
+    this.#error = error;
+  }
+
+  override get error(): Error {
+    return this.#error;
+  }
+}
+
+/** What is known of a version without opening it, frozen: who it is, and which version. */
+export function stubOf({ key, meta, revision }: Pick<Entry, 'key' | 'meta' | 'revision'>): Stored {
+  const { name, namespace } = key;
+  const { uid, generation } = meta;
+  const where = namespace === '' ? { name } : { name, namespace };
+  return Object.freeze({ metadata: Object.freeze({ ...where, uid, generation, resourceVersion: String(revision) }) }) as Stored;
+}
+
+/** The error, when it says that one version cannot be opened. @throws what is thrown otherwise */
+export function unopened(error: unknown): Error {
+  if (isDecryption(error) || isCorrupt(error)) return error;
+  throw error;
 }

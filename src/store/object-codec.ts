@@ -9,7 +9,7 @@ import { CorruptError, cloneJson, freezeJson } from '../schemas/index.js';
 import type { ResourceValidator } from '../schemas/index.js';
 import type { Codec } from './codecs/json.js';
 import type { Entry, Key } from './engine.js';
-import { Form } from './form.js';
+import { Form, UnopenedForm, stubOf, unopened } from './form.js';
 import { describeKey } from './keys.js';
 import type { TypeInfo } from './registry.js';
 import { SharedStrings } from './shared-strings.js';
@@ -80,9 +80,13 @@ export class ObjectCodec {
     return { value, form: new Form(options.keep ? cached() : fromBytes) };
   }
 
-  /** The shared form of an entry, decoded once somebody asks. */
+  /** The shared form of an entry, decoded now. */
   form(info: TypeInfo, entry: Entry): Form {
-    return new Form(() => (entry.decoded === undefined ? this.#decode(info, entry, false) : this.cached(info, entry)));
+    try {
+      return new Form(entry.decoded === undefined ? this.#decode(info, entry, false) : this.cached(info, entry));
+    } catch (error) {
+      return new UnopenedForm(stubOf(entry), unopened(error));
+    }
   }
 
   /** The shared, frozen form of an entry. */
@@ -154,6 +158,9 @@ export class ObjectCodec {
     } else {
       object = this.#decodeClear(entry, value);
       if (paths.length > 0) {
+        // What was sealed once may be anything by now.
+        if (typeof (object as Partial<Stored> | null)?.metadata !== 'object')
+          throw new CorruptError(`${describeKey(entry.key)} at revision ${entry.revision} is no object`);
         object = this.#sealer.cover(paths, identityOf(entry), object);
         if (plain) object = this.#sealer.reveal(paths, object);
       }

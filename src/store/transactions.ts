@@ -131,8 +131,9 @@ export class Transactions {
             'a list inside a transaction is whole and of the present: leave out limit, continue and resourceVersion',
           );
         }
-        const items = selectItems(info, await run.list(info, scopeNamespace(namespace)), options);
-        return { items, resourceVersion: String(this.#host.visible()), failed: [], [Symbol.iterator]: () => items[Symbol.iterator]() };
+        const { items: all, failed } = await run.list(info, scopeNamespace(namespace));
+        const items = selectItems(info, all, options);
+        return { items, resourceVersion: String(this.#host.visible()), failed, [Symbol.iterator]: () => items[Symbol.iterator]() };
       },
       write: async (info, key, mutation, options) => {
         if (options.dryRun === true)

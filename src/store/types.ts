@@ -132,6 +132,8 @@ interface ObjectEvent extends EventBase {
   readonly name: string;
   /** Who wrote, when the writer said so. */
   readonly source?: string | undefined;
+  /** Set when the object cannot be opened: `resource` (and `previous`) is its metadata alone, as far as that is known. */
+  readonly error?: Error | undefined;
 }
 export interface CreatedEvent<T> extends ObjectEvent {
   readonly type: 'CREATED';
@@ -142,6 +144,7 @@ export interface CreatedEvent<T> extends ObjectEvent {
 export interface UpdatedEvent<T> extends ObjectEvent {
   readonly type: 'UPDATED';
   readonly resource: T;
+  /** The version before; `resource` again where that cannot be opened. */
   readonly previous: T;
 }
 export interface DeletedEvent<T> extends ObjectEvent {
@@ -181,8 +184,10 @@ export interface HistoricalVersion<T = UnknownResource> {
   readonly change: 'created' | 'updated' | 'deleted';
   readonly source?: string | undefined;
   readonly generation: number;
-  /** The object at that version; for a deletion its last state. */
+  /** The object at that version; for a deletion its last state. With an error its metadata, as far as that is known. */
   readonly resource: T;
+  /** Set when this version cannot be opened; the others are unharmed. */
+  readonly error?: Error | undefined;
 }
 
 export interface HistoryOptions {
@@ -263,7 +268,10 @@ export interface StoreVerbs {
     change: (draft: Resource<T>) => unknown,
     options?: UpdateOptions,
   ): Promise<Resource<T>>;
-  /** Resolves to the last state, or to the terminating object while finalizers remain. @throws {NotFoundError} */
+  /**
+   * Resolves to the last state, or to the terminating object while finalizers remain. What cannot be opened is removed at once,
+   * finalizers or not, because it cannot be written again; it resolves to its metadata, as far as that is known. @throws {NotFoundError}
+   */
   delete<T extends TypeRef>(type: T, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<Resource<T>>;
 }
 

@@ -14,8 +14,15 @@ export type MockEvent<T = DeepReadonly<UnknownResource>> =
       readonly resource: T;
       readonly initial?: true | undefined;
       readonly source?: string | undefined;
+      readonly error?: Error | undefined;
     }
-  | { readonly type: 'UPDATED'; readonly resource: T; readonly previous?: T | undefined; readonly source?: string | undefined }
+  | {
+      readonly type: 'UPDATED';
+      readonly resource: T;
+      readonly previous?: T | undefined;
+      readonly source?: string | undefined;
+      readonly error?: Error | undefined;
+    }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
 /** The test's end of a mock watch. */

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Secret } from '../../src/schemas/index.js';
 import type { OwnerReference } from '../../src/schemas/index.js';
 import { memoryEngine, openStore, type Store } from '../../src/store/index.js';
 import { virtualDeps, type VirtualDeps } from '../../src/testing/index.js';
 import { GarbageCollector } from '../../src/controller/gc/index.js';
+import { tapped } from '../store/encryption/support.js';
 import { Part, runner, Site, type World } from './world.js';
 
 interface Yard extends AsyncDisposable {
@@ -195,6 +197,27 @@ describe('the garbage collector', () => {
     await yard.run(yard.store.delete(Site, undefined, 's', {}));
     await yard.deps.advance('5s');
     expect(await yard.names()).toEqual([]);
+  });
+
+  it('collects neither what cannot be opened nor what that owns', async () => {
+    const deps = virtualDeps({ seed: 5 });
+    const run = runner(deps);
+    const engine = tapped(memoryEngine());
+    const store = await run(openStore({ engine, deps, types: [Part] }));
+    const ownedBy = (uid: string) => ({ ownerReferences: [{ apiVersion: 'rune.dev/v1', kind: 'Secret', name: 'owner', uid }] });
+    const owner = await run(store.create(Secret, 'prod', 'owner', { data: {} }));
+    await run(store.create(Part, 'prod', 'owned', { metadata: ownedBy(owner.metadata.uid), spec: {} }));
+    await run(store.create(Secret, 'prod', 'alone', { metadata: ownedBy('gone-for-long'), data: {} }));
+    await run(store.create(Part, 'prod', 'garbage', { metadata: ownedBy('gone-for-long'), spec: {} }));
+    for (const { key, revision, value } of (await engine.engine().walk({ type: 'secret' })).entries)
+      await run(engine.engine().rewrite([{ key, revision, expect: value!, value: Buffer.from(value!).fill(9, 1, 2) }]));
+    const collector = new GarbageCollector({ store, deps, logger: deps.logger });
+    collector.start();
+    await deps.advance('10s');
+    expect((await run(store.list(Part, 'prod'))).items.map(({ metadata }) => metadata.name)).toEqual(['owned']);
+    expect((await run(store.list(Secret, 'prod'))).failed.map(({ name }) => name)).toEqual(['alone', 'owner']);
+    await run(collector.stop());
+    await run(store.close());
   });
 
   it('10,000 dependents', async () => {

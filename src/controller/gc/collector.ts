@@ -125,7 +125,9 @@ export class GarbageCollector {
             break;
           case 'CREATED':
           case 'UPDATED':
-            this.#put(event.resourceType, event.resource);
+            // Whose owners cannot be read has those that were known, or none: nothing is collected on a guess.
+            if (event.error === undefined || this.#graph.get(event.resource.metadata.uid) === undefined)
+              this.#put(event.resourceType, event.resource);
             break;
           case 'DELETED':
             this.#gone(event.resource.metadata.uid);

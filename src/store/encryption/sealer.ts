@@ -240,8 +240,11 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     } catch (error) {
       throw damaged(key, `its clear part cannot be decoded as ${codec.name}`, error);
     }
-    const { metadata } = (clear ?? {}) as { metadata?: unknown };
+    const { metadata } = (clear ?? {}) as { metadata?: Readonly<Record<string, unknown>> | null };
     if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) throw damaged(key, 'its clear part is no object');
+    // Nothing is opened here, so nothing proves this; but who looks at it must not take one object for another.
+    if (metadata['name'] !== key.name || (metadata['namespace'] ?? '') !== key.namespace || metadata['uid'] !== identity.uid)
+      throw locked(key, 'its clear part is that of another object');
     const same = shape !== undefined && shape.text === envelope.patterns;
     return mapLeaves(same ? shape.root : patternsOf(envelope.patterns, key), clear, (index, trail) => {
       if (!Number.isInteger(index) || (index as number) < 0 || (index as number) >= envelope.count)

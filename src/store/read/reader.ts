@@ -6,12 +6,9 @@
  */
 import {
   BadRequestError,
-  DecryptionError,
   ExpiredError,
   InvalidError,
   NotFoundError,
-  isCorrupt,
-  isDecryption,
   parseFieldSelector,
   parseLabelSelector,
   parsePath,
@@ -19,7 +16,9 @@ import {
 } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Engine, Entry, IndexEntry, InPlaceReads, Key, Prefix, RangeOptions } from '../engine.js';
-import { describeKey, keyId, parseRevision, scopeNamespace } from '../keys.js';
+import { UnopenedForm, stubOf, unopened } from '../form.js';
+import type { Form } from '../form.js';
+import { describeKey, parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo, TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
@@ -30,6 +29,7 @@ import { detailsOf } from '../write/rules.js';
 import type { Stored } from '../write/rules.js';
 import { fieldIndex } from '../write/writer.js';
 import { decodeContinue, encodeContinue, questionOf } from './continue-token.js';
+import { Places } from './places.js';
 import { isKeyOrder, sortItems, sortPaths } from './sort.js';
 import { whenVisible } from './to-come.js';
 import type { ToComeHost } from './to-come.js';
@@ -47,9 +47,6 @@ export interface ReaderHost extends ToComeHost {
 const SLICE = 500;
 /** `remaining` is told up to so many. */
 const REMAINING = 1000;
-
-/** Sealed objects that need not be checked again; a few MB at most. */
-const MOST_VOUCHED = 16_384;
 
 export interface ParsedSelectors {
   readonly labels: Selector | undefined;
@@ -77,11 +74,12 @@ function refuseSensitive(info: TypeInfo | undefined, path: string, field: string
 
 export class Reader {
   readonly #host: ReaderHost;
-  /** Sealed objects that were found to be the newest of their versions, by the revision they were found at. */
-  readonly #vouched = new Map<string, number>();
+  /** Where the versions of types that hold secrets belong. */
+  readonly places: Places;
 
   constructor(host: ReaderHost) {
     this.#host = host;
+    this.places = new Places(host);
   }
 
   /** An object for its reader alone; without waiting where nothing has to be waited for. */
@@ -101,10 +99,10 @@ export class Reader {
 
   async #get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Promise<Stored> {
     const at = resourceVersion === undefined ? undefined : await this.#at(resourceVersion);
+    const { current } = this.#host.engine().revision();
     const entry = await this.#host.engine().get(key, at === undefined ? undefined : { at });
     if (entry === undefined) throw notFound(key, at);
-    await this.checkReplay(info, entry, at);
-    return this.#host.codec.plain(info, entry);
+    return this.#plain(info, entry, at ?? current);
   }
 
   /** What reads a type in place. What may hold seals is not: they outlive the reading, and are held against older versions. */
@@ -115,11 +113,18 @@ export class Reader {
   async getByUid(info: TypeInfo, uid: string): Promise<Stored> {
     const keys = await this.#host.engine().lookup({ index: 'uid', value: uid });
     const key = keys.find((each) => each.type === info.type);
+    const { current } = this.#host.engine().revision();
     const entry = key === undefined ? undefined : await this.#host.engine().get(key);
     if (entry === undefined || entry.meta.uid !== uid) {
       throw new NotFoundError(`no ${info.type} has the uid ${uid.slice(0, 80)}`, { details: { kind: info.type, uid } });
     }
-    await this.checkReplay(info, entry);
+    return this.#plain(info, entry, current);
+  }
+
+  /** Plain values of what was read as shown at a revision. @throws {DecryptionError} @throws {CorruptError} */
+  async #plain(info: TypeInfo, entry: Entry, at: number): Promise<Stored> {
+    const fault = info.sensitivePaths.length === 0 ? undefined : await this.places.fault(entry, at);
+    if (fault !== undefined) throw fault;
     return this.#host.codec.plain(info, entry);
   }
 
@@ -163,7 +168,7 @@ export class Reader {
     const everything = selectors.labels === undefined && selectors.fields === undefined && filter === undefined;
     // May be called again for the same entries, when the engine fails half way through a page: it notes nothing.
     const open = (entry: Entry): Opened | Promise<Opened> =>
-      info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, at);
+      info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, revision);
     const size = limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
     pages: for await (const opened of indexed === undefined
       ? this.#range(prefix, revision, { after, size }, open)
@@ -191,11 +196,13 @@ export class Reader {
   }
 
   /** Everything under a prefix at one revision, as shared forms. */
-  async shared(prefix: Prefix, revision: number): Promise<readonly { readonly key: Key; readonly object: Stored }[]> {
-    const found: { key: Key; object: Stored }[] = [];
+  async shared(prefix: Prefix, revision: number): Promise<readonly SharedItem[]> {
+    const found: SharedItem[] = [];
     const position: { revision: number; after: Key | undefined } = { revision, after: undefined };
     for (;;) {
-      position.after = await this.page(prefix, position, (key, object) => found.push({ key, object: object as Stored }));
+      position.after = await this.page(prefix, position, (key, object, _source, error) =>
+        found.push({ key, object: object as Stored, error }),
+      );
       if (position.after === undefined) return found;
       await this.#host.deps.scheduler.turn();
     }
@@ -204,14 +211,30 @@ export class Reader {
   /** Shows a page of shared forms; gives the key to go on after, undefined at the end. */
   async page(prefix: Prefix, { revision, after }: PagePosition, see: SeeFound): Promise<Key | undefined> {
     const { next } = await this.#page(prefix, { after, limit: SLICE, at: revision }, (entry) => {
-      const { key } = entry;
-      const { source } = entry.meta;
-      const info = this.#host.registry.found(key.type);
-      if (info.sensitivePaths.length > 0) return this.cached(info, entry, revision).then((object) => see(key, object, source));
-      see(key, this.#host.codec.cached(info, entry), source);
-      return undefined;
+      const info = this.#host.registry.found(entry.key.type);
+      const fault = info.sensitivePaths.length === 0 ? undefined : this.places.fault(entry, revision);
+      return fault instanceof Promise ? fault.then((found) => this.#see(info, entry, found, see)) : this.#see(info, entry, fault, see);
     });
     return next;
+  }
+
+  /** Shows a shared form; with `fault`, and where it cannot be opened, a stub and the error. */
+  #see(info: TypeInfo, entry: Entry, fault: Error | undefined, see: SeeFound): void {
+    let object: Stored;
+    let error = fault;
+    try {
+      object = error === undefined ? this.#host.codec.cached(info, entry) : stubOf(entry);
+    } catch (thrown) {
+      error = unopened(thrown);
+      object = stubOf(entry);
+    }
+    see(entry.key, object, entry.meta.source, error);
+  }
+
+  /** The shared form of what was read as shown at a revision. */
+  async form(info: TypeInfo, entry: Entry, at: number): Promise<Form> {
+    const fault = info.sensitivePaths.length === 0 ? undefined : await this.places.fault(entry, at);
+    return fault === undefined ? this.#host.codec.form(info, entry) : new UnopenedForm(stubOf(entry), fault);
   }
 
   async history(info: TypeInfo, key: Key, options: HistoryOptions): Promise<HistoricalVersion<Stored>[]> {
@@ -223,18 +246,22 @@ export class Reader {
     const entries = await this.#host
       .engine()
       .versions(key, { ...(limit === undefined ? {} : { limit: limit + 1 }), ...(before === undefined ? {} : { before }) });
+    const faults = info.sensitivePaths.length === 0 ? [] : await this.places.among(key, entries);
     const history: HistoricalVersion<Stored>[] = [];
     for (let index = 0; index < entries.length && history.length < (limit ?? Number.POSITIVE_INFINITY); index += 1) {
       const entry = entries[index]!;
-      const shown = entry.value === undefined ? entries[index + 1] : entry;
+      const at = entry.value === undefined ? index + 1 : index;
+      const shown = entries[at];
       if (shown?.value === undefined) continue;
+      const form = faults[at] === undefined ? this.#host.codec.form(info, shown) : new UnopenedForm(stubOf(shown), faults[at]);
       history.push({
         version: String(entry.revision),
         timestamp: new Date(entry.meta.time).toISOString(),
         change: entry.meta.verb === 'create' ? 'created' : entry.meta.verb === 'update' ? 'updated' : 'deleted',
         generation: entry.meta.generation,
         ...(entry.meta.source === undefined ? {} : { source: entry.meta.source }),
-        resource: this.#host.codec.cached(info, shown),
+        resource: form.object,
+        ...(form.error === undefined ? {} : { error: form.error }),
       });
     }
     return history;
@@ -244,7 +271,11 @@ export class Reader {
     const revision = parseRevision(version, 'version');
     const [entry, older] = await this.#host.engine().versions(key, { limit: 2, before: revision + 1 });
     const shown = entry?.value === undefined ? older : entry;
-    if (entry?.revision === revision && shown !== undefined) return this.#host.codec.plain(info, shown);
+    if (entry?.revision === revision && shown !== undefined) {
+      const [fault] = info.sensitivePaths.length === 0 ? [] : await this.places.among(key, [shown]);
+      if (fault !== undefined) throw fault;
+      return this.#host.codec.plain(info, shown);
+    }
     const { compacted } = this.#host.engine().revision();
     if (compacted > 0 && revision <= compacted) {
       throw new ExpiredError(
@@ -316,55 +347,10 @@ export class Reader {
     return rest.more ? undefined : rest.entries.length;
   }
 
-  /**
-   * Refuses an old sealed version that was put back as the one to show: those kept beside it are newer. `at`: the past
-   * revision it was read at. (Putting back the whole storage as it once was cannot be told from inside it.)
-   * @throws {DecryptionError}
-   */
-  async checkReplay(info: TypeInfo, entry: Entry, at?: number): Promise<void> {
-    if (info.sensitivePaths.length === 0 || !(await this.#isReplayed(entry, at))) return;
-    throw new DecryptionError(
-      `${describeKey(entry.key)} cannot be opened: it shows version ${entry.version} of revision ${entry.revision}, and a newer one is kept beside it`,
-      {
-        details: detailsOf(entry.key),
-      },
-    );
-  }
-
-  async #isReplayed(entry: Entry, at: number | undefined): Promise<boolean> {
-    const { key } = entry;
-    const id = keyId(key);
-    if (this.#vouched.get(id) === entry.revision) return false;
-    const [newest, older] = await this.#host.engine().versions(key, { limit: 2, ...(at === undefined ? {} : { before: at + 1 }) });
-    if (newest === undefined) return false;
-    if (newest.revision === entry.revision) {
-      if (older !== undefined && isBefore(entry, older)) return true;
-      if (at === undefined) this.#vouch(id, entry.revision);
-      return false;
-    }
-    // Written again since it was read, or not: then the newest is not what is shown.
-    return (await this.#host.engine().get(key, at === undefined ? undefined : { at }))?.revision === entry.revision;
-  }
-
-  #vouch(id: string, revision: number): void {
-    if (this.#vouched.size >= MOST_VOUCHED)
-      for (const oldest of [...this.#vouched.keys()].slice(0, MOST_VOUCHED / 4)) this.#vouched.delete(oldest);
-    this.#vouched.set(id, revision);
-  }
-
-  /** The shared form; of a version that was put back, one whose secrets do not open. */
-  async cached(info: TypeInfo, entry: Entry, at?: number): Promise<Stored> {
-    const isReplayed = info.sensitivePaths.length > 0 && (await this.#isReplayed(entry, at));
-    return this.#host.codec.cached(info, isReplayed ? { ...entry, version: 0 } : entry);
-  }
-
-  async #openChecked(info: TypeInfo, entry: Entry, at: number | undefined): Promise<Opened> {
-    try {
-      await this.checkReplay(info, entry, at);
-    } catch (error) {
-      return failedItem(entry, error);
-    }
-    return this.#open(info, entry);
+  #openChecked(info: TypeInfo, entry: Entry, at: number): Opened | Promise<Opened> {
+    const open = (fault: Error | undefined): Opened => (fault === undefined ? this.#open(info, entry) : failedItem(entry, fault));
+    const fault = this.places.fault(entry, at);
+    return fault instanceof Promise ? fault.then(open) : open(fault);
   }
 
   #open(info: TypeInfo, entry: Entry): Opened {
@@ -383,6 +369,13 @@ export class Reader {
   }
 }
 
+/** A shared form under its key; with an error a stub. */
+export interface SharedItem {
+  readonly key: Key;
+  readonly object: Stored;
+  readonly error: Error | undefined;
+}
+
 /** An object of a list that could not be opened. */
 class Failed {
   readonly item: FailedItem;
@@ -399,8 +392,7 @@ function keyOf(type: string, object: Opened): Key {
 }
 
 function failedItem({ key }: Entry, error: unknown): Failed {
-  if (!isDecryption(error) && !isCorrupt(error)) throw error;
-  return new Failed({ namespace: key.namespace, name: key.name, error });
+  return new Failed({ namespace: key.namespace, name: key.name, error: unopened(error) });
 }
 
 function notFound(key: Key, at?: number): NotFoundError {
@@ -435,9 +427,4 @@ export function matchesAll(object: Stored, selectors: ParsedSelectors, filter: (
 
 function samePath(a: string, b: string): boolean {
   return (a.startsWith('.') ? a.slice(1) : a) === (b.startsWith('.') ? b.slice(1) : b);
-}
-
-/** Whether what is shown as newer than another version of its key is not. */
-function isBefore(shown: Entry, older: Entry): boolean {
-  return shown.revision <= older.revision || (shown.meta.uid === older.meta.uid && shown.version <= older.version);
 }

@@ -85,6 +85,7 @@ async function watchOnce<D extends AnyDefinition>(
   for await (const event of watch) {
     // The bookmark after the initial objects: when none came, there is none.
     if (event.type === 'BOOKMARK' && (there || seen.any)) continue;
+    if (event.type !== 'BOOKMARK' && event.type !== 'DELETED' && event.error !== undefined) throw event.error;
     const resource = event.type === 'BOOKMARK' || event.type === 'DELETED' ? undefined : event.resource;
     there = resource !== undefined;
     const meant = target.uid === undefined || resource?.metadata.uid === target.uid ? resource : undefined;

@@ -18,7 +18,7 @@ export interface FeedEvent {
   readonly previous: object | undefined;
   readonly source: string | undefined;
   readonly bytes: number;
-  /** Set when what is stored could not be decoded; `object` is a stub then. */
+  /** Set when what is stored cannot be opened; `object` is a stub then. */
   readonly error?: Error | undefined;
 }
 

@@ -53,6 +53,7 @@ export const { eventResult } = SharedBatch;
 export function publicEvent(event: FeedEvent, type: AnyEvent['type'], resourceVersion: string, resume: string): AnyEvent {
   const { key, source, object } = event;
   const { type: resourceType, namespace, name } = key;
+  if (event.error !== undefined) return unopenedEvent(event, { type, resourceVersion, resume });
   switch (type) {
     case 'CREATED':
       return Object.freeze(
@@ -84,10 +85,28 @@ export function publicEvent(event: FeedEvent, type: AnyEvent['type'], resourceVe
   }
 }
 
+/** A change of an object that cannot be opened. */
+function unopenedEvent(
+  { key: { type: resourceType, namespace, name }, source, object: resource, error }: FeedEvent,
+  { type, resourceVersion, resume }: Pick<AnyEvent, 'type' | 'resourceVersion' | 'resume'>,
+): AnyEvent {
+  const told = { resourceType, namespace, name, resourceVersion, resume, resource, error, ...(source === undefined ? {} : { source }) };
+  return Object.freeze(type === 'UPDATED' ? { type, ...told, previous: resource } : { type, ...told }) as AnyEvent;
+}
+
 /** An object that is there when a watch begins. */
-export function initialEvent({ type: resourceType, namespace, name }: Key, resource: object, source: string | undefined): AnyEvent {
+export function initialEvent(
+  { type: resourceType, namespace, name }: Key,
+  resource: object,
+  source: string | undefined,
+  error: Error | undefined,
+): AnyEvent {
   const { resourceVersion } = (resource as { readonly metadata: { readonly resourceVersion: string } }).metadata;
   const type = 'CREATED';
+  if (error !== undefined) {
+    const told = { type, resourceType, namespace, name, resourceVersion, resume: INITIAL, resource, initial: true, error } as const;
+    return Object.freeze(source === undefined ? told : { ...told, source });
+  }
   return Object.freeze(
     source === undefined
       ? { type, resourceType, namespace, name, resourceVersion, resume: INITIAL, resource, initial: true }

@@ -4,8 +4,11 @@
 import { BadRequestError, StoreClosedError } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
 import type { Change, Engine, Entry, Key } from '../engine.js';
+import { stubOf, unopened } from '../form.js';
 import { parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
+import type { Place } from '../read/ledger.js';
+import { placeOf } from '../read/places.js';
 import type { Reader } from '../read/reader.js';
 import { parseSelectors } from '../read/reader.js';
 import type { TypeRegistry } from '../registry.js';
@@ -71,17 +74,19 @@ export class WatchHub implements WatchSource {
       throw error;
     }
     const visible = this.feed.visible;
-    const batches: FeedBatch[] = [];
+    const read: { readonly revision: number; readonly changes: ReadChange[] }[] = [];
     let scanned = from;
     for (const { revision, changes } of found) {
       if (revision > visible) break;
       scanned = revision;
-      const events: FeedEvent[] = [];
-      for (const { entry, previous } of changes) if (entry !== undefined) events.push(eventOf(entry, previous));
-      if (events.length > 0) batches.push({ revision, events });
+      const within: ReadChange[] = [];
+      for (const { entry, previous } of changes) if (entry !== undefined) within.push({ entry, previous });
+      if (within.length > 0) read.push({ revision, changes: within });
     }
+    const checking = this.#check(read.flatMap(({ changes }) => changes));
+    if (checking !== undefined) await checking;
     await this.#host.deps.scheduler.turn();
-    return { batches, scanned };
+    return { batches: read.map(({ revision, changes }) => ({ revision, events: changes.map(eventOf) })), scanned };
   }
 
   /** The same from an engine that takes a round trip. */
@@ -91,15 +96,17 @@ export class WatchHub implements WatchSource {
     for await (const batch of this.#host.engine().changes(from, { limit })) {
       if (batch.revision > this.feed.visible) break;
       scanned = batch.revision;
-      const events = batch.changes.filter(({ entry }) => isWithin(entry.key, scope)).map((change) => this.decode(change));
+      const events = await this.decode(batch.changes.filter(({ entry }) => isWithin(entry.key, scope)));
       if (events.length > 0) batches.push({ revision: batch.revision, events });
     }
     return { batches, scanned };
   }
 
-  /** A change from the log as the ring holds it. What cannot be decoded is an event that carries the error: it harms who asks for it, and nobody else. */
-  decode({ entry, previous }: Change): FeedEvent {
-    return eventOf(this.#read(entry) as Version, previous && this.#read(previous));
+  /** Changes from the log as the ring holds them. What cannot be opened is an event that carries the error: it harms nobody else. */
+  decode(changes: readonly Change[]): FeedEvent[] | Promise<FeedEvent[]> {
+    const read = changes.map(({ entry, previous }) => ({ entry: this.#read(entry)!, previous: previous && this.#read(previous) }));
+    const checking = this.#check(read);
+    return checking === undefined ? read.map(eventOf) : checking.then(() => read.map(eventOf));
   }
 
   /** What an event needs of a version; undefined when it is out of scope. */
@@ -107,24 +114,46 @@ export class WatchHub implements WatchSource {
     const { key } = entry;
     if (scope !== undefined && !isWithin(key, scope)) return undefined;
     const { value, meta, revision } = entry;
-    let uid = '';
+    const info = this.#host.registry.found(key.type);
+    let stub: object | undefined;
     let object: object | undefined;
     let error: Error | undefined;
-    try {
-      if (value !== undefined) object = this.#host.codec.cached(this.#host.registry.found(key.type), entry);
-    } catch (thrown) {
-      uid = meta.uid;
-      error = thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+    let place: Place | undefined;
+    if (info.sensitivePaths.length > 0) {
+      place = placeOf(entry);
+      stub = stubOf(entry);
     }
-    return { key, revision, uid, verb: meta.verb, source: meta.source, bytes: value?.length ?? 0, object, error };
+    try {
+      if (value !== undefined) object = this.#host.codec.cached(info, entry);
+    } catch (thrown) {
+      error = unopened(thrown);
+      stub ??= stubOf(entry);
+    }
+    return { key, revision, verb: meta.verb, source: meta.source, bytes: value?.length ?? 0, place, object, stub, error };
+  }
+
+  /** Holds versions of types with secrets against the log; undefined when there is none among them. */
+  #check(changes: readonly ReadChange[]): Promise<void> | undefined {
+    const sealed = changes.filter(({ entry }) => entry.place !== undefined);
+    return sealed.length === 0 ? undefined : this.#checkSealed(sealed);
+  }
+
+  async #checkSealed(changes: readonly ReadChange[]): Promise<void> {
+    const faults = await this.#host.reader.places.logged(
+      changes.map(({ entry, previous }) => ({ place: entry.place!, previous: previous?.place })),
+    );
+    for (const [index, { entry, previous }] of changes.entries()) {
+      entry.error ??= faults[index]!.fault;
+      if (previous !== undefined) previous.error ??= faults[index]!.previousFault;
+    }
   }
 
   page(scope: WatchScope, position: PagePosition, see: SeeFound): Promise<Key | undefined> {
     const { type, namespace } = scope;
     if (type !== undefined || namespace === undefined) return this.#host.reader.page({ type, namespace }, position, see);
     // Without a type the engine pages through everything.
-    return this.#host.reader.page({}, position, (key, object, source) => {
-      if (key.namespace === namespace) see(key, object, source);
+    return this.#host.reader.page({}, position, (key, object, source, error) => {
+      if (key.namespace === namespace) see(key, object, source, error);
     });
   }
 
@@ -158,28 +187,36 @@ export class WatchHub implements WatchSource {
 interface Version {
   readonly key: Key;
   readonly revision: number;
-  /** Only with an error: stubs show it. */
-  readonly uid: string;
   readonly verb: FeedEvent['verb'];
   readonly source: string | undefined;
   readonly bytes: number;
+  /** Only of types that hold secrets. */
+  readonly place: Place | undefined;
   /** undefined for a tombstone, and for what could not be decoded. */
   readonly object: object | undefined;
-  readonly error: Error | undefined;
+  /** What stands for the object where there may be an error. */
+  readonly stub: object | undefined;
+  error: Error | undefined;
 }
 
-function eventOf(version: Version, before: Version | undefined): FeedEvent {
-  const { key, verb, source, revision } = version;
-  const bytes = version.bytes + 512;
-  const failed = before?.error === undefined ? version : before;
-  if (failed.error === undefined) {
-    const object = (version.object ?? before?.object) as object;
-    return { verb, key, object, previous: verb === 'update' ? before?.object : undefined, source, bytes };
+interface ReadChange {
+  readonly entry: Version;
+  /** undefined for a create. */
+  readonly previous: Version | undefined;
+}
+
+function eventOf({ entry, previous }: ReadChange): FeedEvent {
+  const { key, verb, source } = entry;
+  const bytes = entry.bytes + 512;
+  // A deletion shows the last state.
+  const shown = verb === 'delete' ? previous : entry;
+  const error = entry.error ?? shown?.error;
+  if (error !== undefined) {
+    const stub = (shown?.stub ?? entry.stub) as object;
+    return { verb, key, object: stub, previous: undefined, source, bytes, error };
   }
-  const stub = Object.freeze({
-    metadata: Object.freeze({ name: key.name, namespace: key.namespace, uid: failed.uid, resourceVersion: String(revision) }),
-  });
-  return { verb, key, object: stub, previous: undefined, source, bytes, error: failed.error };
+  const before = verb === 'update' && previous?.error === undefined ? previous?.object : undefined;
+  return { verb, key, object: shown?.object as object, previous: before, source, bytes };
 }
 
 function isWithin(key: Key, scope: WatchScope): boolean {

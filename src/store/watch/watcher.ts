@@ -31,8 +31,8 @@ export interface PagePosition {
   readonly after: Key | undefined;
 }
 
-/** Is shown what a page holds: the shared, frozen form. */
-export type SeeFound = (key: Key, object: object, source: string | undefined) => void;
+/** Is shown what a page holds: the shared, frozen form; with an error a stub of what cannot be opened. */
+export type SeeFound = (key: Key, object: object, source: string | undefined, error: Error | undefined) => void;
 
 /** What a watcher needs of the store. */
 export interface WatchSource {
@@ -262,7 +262,6 @@ export class Watcher implements Watch<object>, LaneListener {
     while (this.#replayedNext < this.#replayed.length) {
       const batch = this.#replayed[this.#replayedNext++]!;
       if (this.#present(batch, undefined)) return true;
-      if (this.#end !== undefined) return false;
       this.#cursor = Math.max(this.#cursor, batch.revision);
     }
     this.#cursor = Math.max(this.#cursor, this.#scanned);
@@ -273,7 +272,6 @@ export class Watcher implements Watch<object>, LaneListener {
       if (batch === undefined) break;
       this.#position += 1;
       if (batch.revision > this.#cursor && this.#present(batch, batch)) return true;
-      if (this.#end !== undefined) return false;
       this.#cursor = Math.max(this.#cursor, batch.revision);
     }
     this.#cursor = Math.max(this.#cursor, this.#source.feed.visible);
@@ -301,7 +299,6 @@ export class Watcher implements Watch<object>, LaneListener {
         continue;
       }
       if (this.#fillNow()) return true;
-      if (this.#end !== undefined) continue;
       if (this.#synced()) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -326,8 +323,8 @@ export class Watcher implements Watch<object>, LaneListener {
       const events: AnyEvent[] = [];
       await this.#guard(async () => {
         const scope = this.#scope;
-        initial.after = await this.#source.page(scope, initial, (key, object, source) => {
-          if (matches(scope, object)) events.push(initialEvent(key, object, source));
+        initial.after = await this.#source.page(scope, initial, (key, object, source, error) => {
+          if (error === undefined ? matches(scope, object) : mayMatch(scope, key)) events.push(initialEvent(key, object, source, error));
         });
         initial.listed = initial.after === undefined;
       });
@@ -360,16 +357,6 @@ export class Watcher implements Watch<object>, LaneListener {
   /** Puts what matches of a batch into the buffer; false when nothing does. */
   #present(batch: FeedBatch, lane: LaneBatch | undefined): boolean {
     const scope = this.#scope;
-    for (const event of batch.events) {
-      if (
-        event.error === undefined ||
-        (scope.type !== undefined && event.key.type !== scope.type) ||
-        (scope.namespace !== undefined && event.key.namespace !== scope.namespace)
-      )
-        continue;
-      this.#finish(event.error);
-      return false;
-    }
     const plain = scope.labels === undefined && scope.fields === undefined;
     // What was replayed is of this scope alone; a lane is of all that share the type.
     if (plain && lane === undefined) {
@@ -413,8 +400,18 @@ function matches(scope: WatchScope, object: object): boolean {
   return (scope.labels?.matches(labels) ?? true) && (scope.fields?.matches(object) ?? true);
 }
 
+/** Whether an object that cannot be opened may be meant: only its name and namespace are known. */
+function mayMatch({ fields }: WatchScope, { namespace, name }: Key): boolean {
+  const known = { 'metadata.name': name, 'metadata.namespace': namespace };
+  return (fields?.requirements ?? []).every(({ path, operator, value }) => {
+    const field = path.replace(/^\./, '');
+    return !Object.hasOwn(known, field) || (known[field as keyof typeof known] === value) === (operator === '=');
+  });
+}
+
 /** What a change is under a selector: ceasing to match is a DELETED, starting to match a CREATED. */
 function crossing(scope: WatchScope, event: FeedEvent): 'CREATED' | 'UPDATED' | 'DELETED' | undefined {
+  if (event.error !== undefined) return mayMatch(scope, event.key) ? typeOf(event) : undefined;
   const now = event.verb !== 'delete' && matches(scope, event.object);
   const before = event.verb === 'delete' ? matches(scope, event.object) : event.previous !== undefined && matches(scope, event.previous);
   if (now) return before ? 'UPDATED' : 'CREATED';

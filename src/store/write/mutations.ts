@@ -16,7 +16,7 @@ export type Effect = { readonly type: 'put'; readonly next: Stored } | { readonl
 /** `previous` holds plain values; `revision` is undefined while the newest state is not durable. */
 export interface Mutation {
   (subject: Subject, previous: Stored | undefined, revision: number | undefined): Effect;
-  /** It removes without looking: an object whose secrets cannot be opened is given to it sealed. */
+  /** It does without what an object holds: of one that cannot be opened it is given what is known without. */
   readonly unopened?: true;
   /** It is for an object that is not there. */
   readonly creates?: true;
@@ -26,14 +26,14 @@ export interface Mutation {
 
 type Input = Readonly<Record<string, unknown>>;
 const same: Effect = Object.freeze({ type: 'same' });
-const remove: Effect = Object.freeze({ type: 'remove' });
+export const remove: Effect = Object.freeze({ type: 'remove' });
 
 export function createMutation(input: Input): Mutation {
   const mutation = (subject: Subject, previous: Stored | undefined): Effect => {
     if (previous !== undefined) throw alreadyExists(subject);
     return { type: 'put', next: createObject(subject, input) };
   };
-  return Object.assign(mutation, { creates: true as const, owns: true as const });
+  return Object.assign(mutation, { creates: true as const, owns: true as const, unopened: true as const });
 }
 
 export function updateMutation(input: Input, options: UpdateOptions): Mutation {

@@ -28,6 +28,10 @@ export class CommittedEvent implements FeedEvent {
     return this.#form.object;
   }
 
+  get error(): Error | undefined {
+    return this.#form.error;
+  }
+
   get previous(): object | undefined {
     return this.#previous?.object;
   }

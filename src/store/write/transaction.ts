@@ -8,9 +8,11 @@
  */
 import { ConflictError, ForbiddenError, TooLargeError, cloneJson } from '../../schemas/index.js';
 import type { Key, Prefix } from '../engine.js';
-import { Form } from '../form.js';
+import { Form, UnopenedForm } from '../form.js';
 import { keyId, prefixId } from '../keys.js';
+import type { SharedItem } from '../read/reader.js';
 import type { TypeInfo } from '../registry.js';
+import type { FailedItem } from '../types.js';
 import type { Decision, Operation } from './operation.js';
 import type { Mutation } from './mutations.js';
 import { notFound } from './mutations.js';
@@ -18,7 +20,7 @@ import { sameObject, stampRevision } from './rules.js';
 import type { Stored } from './rules.js';
 import { isUnder } from './states.js';
 import type { KeyState, Origin, Planned, PlannedExpect, PlannedWrite, States } from './states.js';
-import type { Writer } from './writer.js';
+import type { Seen, Writer } from './writer.js';
 
 /** Ends a run whose reads no longer hold; never reaches callers. */
 export class Restart extends Error {
@@ -31,16 +33,22 @@ export interface TransactionHost {
   visible(): number;
   read(key: Key): Promise<KeyState>;
   /** Everything under a prefix at a visible revision, as shared forms. */
-  readRange(prefix: Prefix, revision: number): Promise<readonly { readonly key: Key; readonly object: Stored }[]>;
+  readRange(prefix: Prefix, revision: number): Promise<readonly SharedItem[]>;
   readonly limits: { readonly operations: number; readonly bytes: number };
 }
 
 interface Local {
   readonly info: TypeInfo;
   readonly state: KeyState;
-  /** Plain values as of this transaction; undefined: absent. */
-  object: Stored | undefined;
+  /** What there is as of this transaction. */
+  seen: Seen;
   dirty: boolean;
+}
+
+/** What a transaction lists. */
+export interface Listed {
+  readonly items: Stored[];
+  readonly failed: readonly FailedItem[];
 }
 
 /** One run of a transaction's callback. */
@@ -93,8 +101,10 @@ export class TransactionRun {
 
   async read(info: TypeInfo, key: Key): Promise<Stored> {
     const local = await this.#local(info, key);
-    if (local.object === undefined) throw notFound({ key });
-    const object = cloneJson(local.object);
+    const { seen } = local;
+    if (seen.object === undefined) throw notFound({ key });
+    if (seen.error !== undefined) throw seen.error;
+    const object = cloneJson(seen.object);
     if (!local.dirty && typeof local.state.origin === 'number') stampRevision(object, local.state.origin);
     return object;
   }
@@ -102,17 +112,17 @@ export class TransactionRun {
   async write(info: TypeInfo, key: Key, mutation: Mutation): Promise<Stored> {
     const local = await this.#local(info, key);
     const revision = !local.dirty && typeof local.state.origin === 'number' ? local.state.origin : undefined;
-    const before = local.object;
-    const effect = this.#host.writer.effect(info, key, mutation, before, revision);
+    const before = local.seen.object;
+    const effect = this.#host.writer.effect(info, key, mutation, local.seen, revision);
     switch (effect.type) {
       case 'same':
         return cloneJson(before!);
       case 'remove':
-        local.object = undefined;
+        local.seen = { object: undefined, error: undefined };
         local.dirty = true;
         return cloneJson(before!);
       case 'put':
-        local.object = effect.next;
+        local.seen = { object: effect.next, error: undefined };
         local.dirty = true;
         return cloneJson(effect.next);
       default:
@@ -120,8 +130,8 @@ export class TransactionRun {
     }
   }
 
-  /** All objects under a prefix, own writes included, in key order, as plain values the caller may change. */
-  async list(info: TypeInfo, namespace: string | undefined): Promise<Stored[]> {
+  /** All objects under a prefix, own writes included, in key order, as plain values the caller may change, and those that cannot be opened. */
+  async list(info: TypeInfo, namespace: string | undefined): Promise<Listed> {
     this.checkOpen();
     const prefix: Prefix = { type: info.type, namespace };
     const { states } = this.#host;
@@ -130,18 +140,22 @@ export class TransactionRun {
     const last = states.lastChange(id);
     const tentative = states.tentativeUnder(prefix);
     this.#ranges.push({ prefix, id, since: typeof last === 'object' ? last : Math.max(since, last), last });
-    const found = new Map<string, Form | undefined>();
-    for (const { key, object } of await this.#host.readRange(prefix, since)) found.set(keyId(key), new Form(object));
-    for (const state of tentative) found.set(state.id, state.form);
+    const found = new Map<string, { readonly key: Key; readonly form: Form | undefined }>();
+    for (const { key, object, error } of await this.#host.readRange(prefix, since))
+      found.set(keyId(key), { key, form: error === undefined ? new Form(object) : new UnopenedForm(object, error) });
+    for (const state of tentative) found.set(state.id, state);
     if (this.stale) throw new Restart();
-    const items = new Map<string, Stored>();
-    for (const [each, form] of found) if (form !== undefined) items.set(each, this.#host.writer.plain(info, form)!);
-    for (const [each, local] of this.#locals) {
-      if (!local.dirty || !isUnder(local.state.key, prefix)) continue;
-      if (local.object === undefined) items.delete(each);
-      else items.set(each, local.object);
+    const seen = new Map<string, { readonly key: Key; readonly seen: Seen }>();
+    for (const [each, { key, form }] of found) seen.set(each, { key, seen: this.#host.writer.seen(info, form) });
+    for (const [each, local] of this.#locals)
+      if (local.dirty && isUnder(local.state.key, prefix)) seen.set(each, { key: local.state.key, seen: local.seen });
+    const items: Stored[] = [];
+    const failed: FailedItem[] = [];
+    for (const [, { key, seen: one }] of [...seen].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (one.error !== undefined) failed.push({ namespace: key.namespace, name: key.name, error: one.error });
+      else if (one.object !== undefined) items.push(cloneJson(one.object));
     }
-    return [...items].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => cloneJson(object));
+    return { items, failed };
   }
 
   /** The run as one request; `planned` is told when it has its place in line. `discard`: the reads are checked, nothing is written. */
@@ -155,11 +169,14 @@ export class TransactionRun {
         let bytes = 0;
         for (const local of options.discard ? [] : this.#locals.values()) {
           if (!local.dirty) continue;
-          const had = local.state.form !== undefined;
-          if (local.object === undefined && !had) continue;
-          if (local.object !== undefined && had && sameObject(local.object, this.#host.writer.plain(local.info, local.state.form)!))
-            continue;
-          const write = this.#host.writer.draft(local.info, local.state, local.object, this.#source);
+          const { object } = local.seen;
+          const before = this.#host.writer.seen(local.info, local.state.form);
+          const isSame =
+            object === undefined || before.object === undefined
+              ? object === before.object
+              : before.error === undefined && sameObject(object, before.object);
+          if (isSame) continue;
+          const write = this.#host.writer.draft(local.info, local.state, object, this.#source);
           bytes += write.write.value?.length ?? 0;
           writes.push(write);
         }
@@ -193,7 +210,7 @@ export class TransactionRun {
     const again = this.#locals.get(id);
     if (again !== undefined) return again;
     this.#reads.set(id, state);
-    const fresh: Local = { info, state, object: this.#host.writer.plain(info, state.form), dirty: false };
+    const fresh: Local = { info, state, seen: this.#host.writer.seen(info, state.form), dirty: false };
     this.#locals.set(id, fresh);
     return fresh;
   }

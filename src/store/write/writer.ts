@@ -3,14 +3,16 @@
  *
  * Invariant: this is the only place that makes a `Write`, so sealing, size limits, index entries and stamps hold on every path.
  */
-import { cloneJson, fieldText, getPath, isDecryption } from '../../schemas/index.js';
+import { cloneJson, fieldText, getPath } from '../../schemas/index.js';
 import type { OwnerReference } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
 import type { IndexEntry, Key, Verb } from '../engine.js';
+import { unopened } from '../form.js';
 import type { Form } from '../form.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo } from '../registry.js';
 import type { Decision, Operation } from './operation.js';
+import { remove } from './mutations.js';
 import type { Effect, Mutation } from './mutations.js';
 import { checkNamespace, checkSize, stampRevision } from './rules.js';
 import type { Stored, Subject } from './rules.js';
@@ -25,6 +27,14 @@ export interface WriterHost {
   /** Whether anybody watches. */
   followed(): boolean;
   namespaceState(name: string): 'active' | 'terminating' | undefined;
+}
+
+/** What a mutation is given of a state. */
+export interface Seen {
+  /** Plain values; of what cannot be opened, what is known without. undefined: there is nothing. */
+  readonly object: Stored | undefined;
+  /** Why it cannot be opened. */
+  readonly error: Error | undefined;
 }
 
 const NONE: readonly IndexEntry[] = [];
@@ -46,17 +56,26 @@ export class Writer {
     return { info, key, now: this.#moment.text, uuid: this.#uuid };
   }
 
-  /** Plain values of a state; the caller must not change them. */
-  plain(info: TypeInfo, form: Form | undefined): Stored | undefined {
-    return form === undefined ? undefined : this.#host.codec.reveal(info, form.glimpse);
+  /** What can be seen of a state; the caller must not change it. */
+  seen(info: TypeInfo, form: Form | undefined): Seen {
+    if (form === undefined) return { object: undefined, error: undefined };
+    const { glimpse, error } = form;
+    if (error !== undefined || info.sensitivePaths.length === 0) return { object: glimpse, error };
+    try {
+      return { object: this.#host.codec.reveal(info, glimpse), error };
+    } catch (thrown) {
+      return { object: glimpse, error: unopened(thrown) };
+    }
   }
 
-  /** Runs a mutation and checks what every write must keep. */
-  effect(info: TypeInfo, key: Key, mutation: Mutation, previous: Stored | undefined, revision: number | undefined): Effect {
-    const effect = mutation(this.subject(info, key), previous, revision);
-    if (effect.type === 'put' && previous === undefined)
+  /** Runs a mutation and checks what every write must keep. @throws why the object cannot be opened, where that is needed */
+  effect(info: TypeInfo, key: Key, mutation: Mutation, { object, error }: Seen, revision: number | undefined): Effect {
+    if (error !== undefined && mutation.unopened !== true) throw error;
+    const effect = mutation(this.subject(info, key), object, revision);
+    if (effect.type === 'put' && object === undefined)
       checkNamespace(key, this.#host.namespaceState(key.namespace), this.#host.strictNamespaces);
-    return effect;
+    // What cannot be opened cannot be written again: it goes at once, and no finalizer is waited for.
+    return error === undefined ? effect : remove;
   }
 
   /** The write that takes a key from its state to `next` (undefined: removed). */
@@ -119,16 +138,6 @@ export class Writer {
     };
   }
 
-  /** Plain values, or the seals themselves for a mutation that can do without when they cannot be opened. */
-  #previous(info: TypeInfo, form: Form | undefined, mutation: Mutation): Stored | undefined {
-    try {
-      return this.plain(info, form);
-    } catch (error) {
-      if (mutation.unopened === true && isDecryption(error)) return form?.glimpse;
-      throw error;
-    }
-  }
-
   /** A plain write of one object as an operation of the commit queue. */
   operation(
     info: TypeInfo,
@@ -143,16 +152,16 @@ export class Writer {
       plan: (states): Decision<Stored> => {
         const state = states[0]!;
         const revision = typeof state.origin === 'number' ? state.origin : undefined;
-        const previous = this.#previous(info, state.form, mutation);
+        const previous = this.seen(info, state.form);
         const effect = this.effect(info, key, mutation, previous, revision);
         switch (effect.type) {
           case 'same':
             // Made when it is told: by then the state it rests on has its revision.
-            return { type: 'done', value: () => cloneJson(this.#previous(info, state.form, mutation)!) };
+            return { type: 'done', value: () => cloneJson(this.seen(info, state.form).object!) };
           case 'remove': {
-            if (options.dryRun === true) return { type: 'done', value: () => cloneJson(previous!) };
+            if (options.dryRun === true) return { type: 'done', value: () => cloneJson(previous.object!) };
             const write = this.draft(info, state, undefined, options.source);
-            return { type: 'write', writes: [write], value: () => cloneJson(this.#previous(info, write.previous, mutation)!) };
+            return { type: 'write', writes: [write], value: () => cloneJson(this.seen(info, write.previous).object!) };
           }
           case 'put': {
             const write = this.draft(info, state, effect.next, options.source);
