@@ -158,6 +158,7 @@ export class EmbeddedStore implements Store {
       engine: () => this.#engine,
       drain: () => this.#settled(),
       sealClear: (entry) => this.#codec.sealClear(this.#registry.found(entry.key.type), entry),
+      isClear: (entry) => this.#codec.isObject(this.#registry.found(entry.key.type), entry),
     });
     this.#writing = {
       ...shared,

@@ -133,10 +133,22 @@ export class ObjectCodec {
   /** The sealed bytes of an entry that lies in the clear although its type is sensitive; undefined when there is nothing to seal. @throws {DecryptionError} unless that may be read */
   sealClear(info: TypeInfo, entry: Entry): Uint8Array | undefined {
     if (entry.value === undefined || info.sensitivePaths.length === 0 || this.#sealer.owns(entry.value)) return undefined;
-    const object = this.#decodeClear(entry, entry.value);
+    const object = this.#decodeSensitive(entry, entry.value);
     // Refuses, unless reading what lies in the clear is allowed: sealing it would vouch for it.
     this.#sealer.cover(info.sensitivePaths, identityOf(entry), object);
     return this.encode(info, identityOf(entry), object, { keep: true }).value;
+  }
+
+  /** False for bytes of a type that holds secrets that are not what the codec wrote: a seal perhaps, damaged. */
+  isObject(info: TypeInfo, entry: Entry): boolean {
+    if (info.sensitivePaths.length === 0 || entry.value === undefined) return true;
+    try {
+      this.#decodeSensitive(entry, entry.value);
+      return true;
+    } catch (error) {
+      unopened(error);
+      return false;
+    }
   }
 
   /** Whether what is stored holds no seals and needs none: then a decoded form that an engine kept can be shared. */
@@ -156,11 +168,8 @@ export class ObjectCodec {
         ? this.#sealer.openPlain(identity, value, this.#codec)
         : this.#sealer.open(paths, identity, Buffer.from(value), this.#codec);
     } else {
-      object = this.#decodeClear(entry, value);
+      object = paths.length === 0 ? this.#decodeClear(entry, value) : this.#decodeSensitive(entry, value);
       if (paths.length > 0) {
-        // What was sealed once may be anything by now.
-        if (typeof (object as Partial<Stored> | null)?.metadata !== 'object')
-          throw new CorruptError(`${describeKey(entry.key)} at revision ${entry.revision} is no object`);
         object = this.#sealer.cover(paths, identityOf(entry), object);
         if (plain) object = this.#sealer.reveal(paths, object);
       }
@@ -168,6 +177,13 @@ export class ObjectCodec {
     info.validator?.applyDefaults(object);
     stampRevision(object, entry.revision);
     return object;
+  }
+
+  /** What lies in the clear and should not; if it was sealed once, it may be anything by now. */
+  #decodeSensitive(entry: Entry, value: Uint8Array): Stored {
+    const object = this.#decodeClear(entry, value) as Partial<Stored> | null;
+    if (typeof object?.metadata === 'object' && object.metadata !== null) return object as Stored;
+    throw new CorruptError(`${describeKey(entry.key)} at revision ${entry.revision} is no object`);
   }
 
   #decodeClear(entry: Entry, value: Uint8Array): Stored {

@@ -329,6 +329,8 @@ export interface KeyStatus {
   readonly present: boolean;
   /** Kept versions that it seals, history included. */
   readonly versions: number;
+  /** Kept versions that are damaged, so that they may need this key or any other: no key can be dropped while there are any. */
+  readonly unreadable: number;
 }
 
 export interface VerifyReport {
@@ -390,7 +392,10 @@ export interface Store extends StoreVerbs, AsyncDisposable {
   rotateKeys(options?: RotateKeysOptions): Promise<RotationReport>;
   /** The master keys, and how much each seals; reads everything once. */
   keys(): Promise<readonly KeyStatus[]>;
-  /** Forgets a key, and destroys it where the provider can. @throws {NotFoundError} @throws {ConflictError} while it seals anything */
+  /**
+   * Forgets a key, and destroys it where the provider can.
+   * @throws {NotFoundError} @throws {ConflictError} while it seals anything, or something cannot be read that may need it
+   */
   dropKey(id: string): Promise<void>;
   /**
    * Copies the store, as it is at one revision, into a directory that is empty or not there; writers go on. A store opens from

@@ -140,7 +140,7 @@ export function parseEnvelope(value: Uint8Array, key: Key): Envelope {
   return new Envelope(bytes, keyId, { dataKey, nonce, start, clear, end: tag, count: bytes.readUInt32BE(countAt) });
 }
 
-/** The id of the master key that an envelope names, without looking at the rest. */
+/** The id of the master key that an envelope names, mostly without looking at the rest. */
 export function keyIdOf(value: Uint8Array, key: Key): string {
   const end = 3 + (value[2] ?? 0);
   if (value[0] !== MARK || value[1] !== FORMAT || end > value.length) return parseEnvelope(value, key).keyId;

@@ -10,6 +10,7 @@ import type { Engine, Entry } from '../engine.js';
 import { onAbort } from '../timing.js';
 import type { KeyStatus, RotateKeysOptions } from '../types.js';
 import { beginRotation, countKeys, hasRotation, runRotation } from './rotation.js';
+import type { KeyCounts } from './rotation.js';
 import type { RotationProgress, RotationReport } from '../types.js';
 import type { Secrets } from './secrets.js';
 
@@ -19,6 +20,7 @@ export interface KeeperHost {
   engine(): Engine;
   drain(): Promise<void>;
   sealClear(entry: Entry): Uint8Array | undefined;
+  isClear(entry: Entry): boolean;
 }
 
 export class KeyKeeper {
@@ -82,25 +84,44 @@ export class KeyKeeper {
     const { secrets } = this.#host;
     const record = await secrets.record();
     await this.#host.drain();
-    const counts = await this.#count();
+    const { sealed, unreadable } = await this.#count();
     const known = Object.entries(record?.keys ?? {}).map(([id, key]) => ({
       id,
       provider: key.provider,
       primary: id === secrets.keyring.primary?.id,
       present: secrets.keyring.has(id),
-      versions: counts.get(id) ?? 0,
+      versions: sealed.get(id) ?? 0,
+      unreadable: unreadable.count,
     }));
     // Named by what is sealed and remembered nowhere: a record of the keys that was lost, or content of another store.
-    const others = [...counts]
+    const others = [...sealed]
       .filter(([id]) => record?.keys[id] === undefined)
-      .map(([id, versions]) => ({ id, provider: 'unknown', primary: false, present: secrets.keyring.has(id), versions }));
+      .map(([id, versions]) => ({
+        id,
+        provider: 'unknown',
+        primary: false,
+        present: secrets.keyring.has(id),
+        versions,
+        unreadable: unreadable.count,
+      }));
     return [...known, ...others];
   }
 
   async drop(id: string): Promise<void> {
-    await this.#host.secrets.check(id);
+    const { record } = await this.#host.secrets.check(id);
     await this.#host.drain();
-    const versions = (await this.#count()).get(id) ?? 0;
+    const { sealed, unreadable } = await this.#count();
+    const refuse = (why: string): ConflictError =>
+      new ConflictError(
+        `key ${id} cannot be dropped: ${why}: restore them from a backup, or delete those objects and wait until their history is no longer kept`,
+        { details: { kind: 'key', name: id } },
+      );
+    if (unreadable.count > 0)
+      throw refuse(`${unreadable.count} kept versions are damaged and may need it (${unreadable.named.slice(0, 5).join(', ')})`);
+    const strange = [...sealed.keys()].filter((each) => record.keys[each] === undefined && !this.#host.secrets.keyring.has(each));
+    if (strange.length > 0)
+      throw refuse(`kept versions name key ${strange.slice(0, 5).join(', ')}, which this store never had, and may need it`);
+    const versions = sealed.get(id) ?? 0;
     if (versions > 0)
       throw new ConflictError(`key ${id} still seals ${versions} kept versions, history included: rotateKeys() first`, {
         details: { kind: 'key', name: id },
@@ -119,8 +140,13 @@ export class KeyKeeper {
     };
   }
 
-  #count(): Promise<ReadonlyMap<string, number>> {
-    return countKeys({ deps: this.#host.deps, sealer: this.#host.secrets.sealer, engine: () => this.#host.engine() });
+  #count(): Promise<KeyCounts> {
+    return countKeys({
+      deps: this.#host.deps,
+      sealer: this.#host.secrets.sealer,
+      engine: () => this.#host.engine(),
+      isClear: (entry) => this.#host.isClear(entry),
+    });
   }
 
   async #begin({ keys }: RotateKeysOptions): Promise<RotationReport> {
@@ -155,6 +181,7 @@ export class KeyKeeper {
       engine: () => this.#host.engine(),
       drain: () => this.#host.drain(),
       sealClear: (entry) => this.#host.sealClear(entry),
+      isClear: (entry) => this.#host.isClear(entry),
       progress: (now) => {
         this.#progress = now;
         for (const listener of this.#listeners) listener(now);

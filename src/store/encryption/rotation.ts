@@ -21,6 +21,8 @@ export interface RotationHost {
   drain(): Promise<void>;
   /** Sealed bytes for an entry that lies in the clear and should not. */
   sealClear(entry: Entry): Uint8Array | undefined;
+  /** Whether an entry that is no envelope is what it should be, in the clear. */
+  isClear(entry: Entry): boolean;
   progress(now: RotationProgress): void;
 }
 
@@ -123,22 +125,50 @@ function nextStep(entries: readonly Entry[]): number {
   return Math.max(LEAST_STEP, Math.min(MOST_STEP, Math.floor((STEP_BYTES * entries.length) / bytes)));
 }
 
+/** What is kept, by the key it needs. */
+export interface KeyCounts {
+  /** Versions by the id of the key that seals them. */
+  readonly sealed: ReadonlyMap<string, number>;
+  /** Damaged versions, of which nobody can say which key they need; the first hundred are named. */
+  readonly unreadable: { readonly count: number; readonly named: readonly string[] };
+}
+
 /** How many kept versions each key seals. */
-export async function countKeys(host: Pick<RotationHost, 'deps' | 'sealer' | 'engine'>): Promise<ReadonlyMap<string, number>> {
-  const counts = new Map<string, number>();
+export async function countKeys(host: Pick<RotationHost, 'deps' | 'sealer' | 'engine' | 'isClear'>): Promise<KeyCounts> {
+  const sealed = new Map<string, number>();
+  const named: string[] = [];
+  let count = 0;
   let after: VersionPosition | undefined;
   let limit = FIRST_STEP;
   for (;;) {
     const { entries, more } = await host.engine().walk({}, { after, limit });
     limit = nextStep(entries);
-    for (const { key, value, revision } of entries) {
+    for (const entry of entries) {
+      const { key, value, revision } = entry;
       after = { key, revision };
-      if (value === undefined || !host.sealer.owns(value)) continue;
-      const id = host.sealer.keyOf(value, key);
-      counts.set(id, (counts.get(id) ?? 0) + 1);
+      if (value === undefined) continue;
+      const id = keyOf(host, entry, value);
+      if (id === 'none') continue;
+      if (id !== undefined) {
+        sealed.set(id, (sealed.get(id) ?? 0) + 1);
+        continue;
+      }
+      count += 1;
+      if (named.length < MOST_FAILED) named.push(`${describeKey(key)} at revision ${revision}`);
     }
-    if (!more || entries.length === 0) return counts;
+    if (!more || entries.length === 0) return { sealed, unreadable: { count, named } };
     await host.deps.scheduler.turn();
+  }
+}
+
+/** The key that a version needs; undefined when that cannot be told. */
+function keyOf(host: Pick<RotationHost, 'sealer' | 'isClear'>, entry: Entry, value: Uint8Array): string | undefined {
+  if (!host.sealer.owns(value)) return host.isClear(entry) ? 'none' : undefined;
+  try {
+    return host.sealer.keyOf(value, entry.key);
+  } catch (error) {
+    if (!isCorrupt(error)) throw error;
+    return undefined;
   }
 }
 

@@ -55,7 +55,7 @@ export interface SealerOptions {
 
 /** The sealer, and what rotation needs of it. */
 export interface KeyedSealer extends Sealer {
-  /** The master key that an envelope needs. @throws {CorruptError} */
+  /** The master key that an envelope needs. @throws {CorruptError} when it is damaged anywhere that can be told without the key */
   keyOf(value: Uint8Array, key: Key): string;
   /** The envelope under the key that seals now; undefined when it is under that already. @throws {DecryptionError} @throws {CorruptError} */
   rewrap(value: Uint8Array, key: Key): Uint8Array | undefined;
@@ -360,7 +360,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
       return covered;
     },
 
-    keyOf: keyIdOf,
+    keyOf: (value, key) => parseEnvelope(value, key).keyId,
 
     rewrap(value, key) {
       const primary = keyring.primary;

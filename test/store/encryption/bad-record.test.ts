@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Config, Secret, defineResource } from '../../../src/schemas/index.js';
 import { createSecretRepo, lmdbEngine, memoryEngine } from '../../../src/store/index.js';
-import type { EngineSource, Store, WatchEvent, WatchOptions } from '../../../src/store/index.js';
+import type { EngineSource, KeyStatus, Store, WatchEvent, WatchOptions } from '../../../src/store/index.js';
 import { open, tapped } from './support.js';
 
 const root = await mkdtemp(join(tmpdir(), 'rune-bad-'));
@@ -194,6 +194,48 @@ describe.each(engines)('one secret that cannot be opened (%s)', (_engine, source
     expect(JSON.stringify(events[1])).not.toContain('"of"');
     const { failed } = await store.transaction((tx) => tx.list(Secret, 'prod'));
     expect(failed.map(({ name }) => name)).toEqual(['b']);
+  });
+});
+
+describe('keys, while something cannot be read', () => {
+  it.each(damages.slice(0, 2).concat(damages.slice(3)))(
+    'are counted, and none is dropped that it may need, with %s damaged',
+    async (_what, edit) => {
+      await using store = await damaged(memoryEngine(), edit);
+      const [{ id: old }] = (await store.keys()) as [KeyStatus];
+      expect(await store.keys()).toMatchObject([{ primary: true, versions: 5, unreadable: 1 }]);
+      expect((await store.rotateKeys()).failed).toEqual(['secret "prod/b" at revision 5']);
+      expect((await store.keys()).map(({ versions, unreadable }) => [versions, unreadable])).toEqual([
+        [0, 1],
+        [5, 1],
+      ]);
+      await expect(store.dropKey(old)).rejects.toThrow(
+        '1 kept versions are damaged and may need it (secret "prod/b" at revision 5): restore them from a backup, or delete those objects',
+      );
+      await store.delete(Secret, 'prod', 'b');
+      await expect(store.dropKey(old)).rejects.toMatchObject({ reason: 'Conflict' });
+      // When nothing of it is kept any more, nothing can need the key.
+      const { key, revision, value } = (await store.tap.engine().walk({ type: 'secret' })).entries.find(({ revision: at }) => at === 5)!;
+      const [fine] = (await store.tap.engine().walk({ type: 'secret' })).entries;
+      await store.tap.engine().rewrite([{ key, revision, expect: value!, value: fine!.value! }]);
+      await store.dropKey(old);
+    },
+  );
+
+  it('are kept, too, while something names a key that there never was: its name may be damaged', async () => {
+    await using store = await damaged(memoryEngine(), (bytes) => Buffer.from(bytes).fill('x', 5, 6));
+    const [{ id: old }] = (await store.keys()) as [KeyStatus];
+    await store.rotateKeys();
+    await expect(store.dropKey(old)).rejects.toThrow('which this store never had');
+  });
+
+  it('are none of the business of what never was sealed', async () => {
+    await using store = await open({ engine: memoryEngine() });
+    await store.create(Config, 'prod', 'c', { data: { a: 'b' } });
+    const [{ id }] = (await store.keys()) as [KeyStatus];
+    await store.rotateKeys();
+    expect((await store.keys()).map(({ unreadable }) => unreadable)).toEqual([0, 0]);
+    await store.dropKey(id);
   });
 });
 

@@ -324,44 +324,48 @@ describe('holding reads against the log', () => {
   });
 
   it.each([
-    ['memory', 400, () => memoryEngine()],
-    ['lmdb', 120, () => lmdbEngine({ path: directory() })],
-  ] as const)('refuses nothing that the store itself has written, whatever the window (%s)', async (_name, rounds, source) => {
-    const engine = tapped(source());
-    let store = await open({ engine });
-    let seed = 7;
-    const dice = (sides: number): number => (seed = (seed * 1103515245 + 12345) % 2147483648) % sides;
-    for (let round = 0; round < rounds; round += 1) {
-      const name = `s${dice(4)}`;
-      const exists = await store.get(Secret, 'prod', name).then(
-        () => true,
-        (error: unknown) => {
-          expect(error).toMatchObject({ reason: 'NotFound' });
-          return false;
-        },
-      );
-      if (!exists) await store.create(Secret, 'prod', name, value(String(round)));
-      else if (dice(5) === 0) await store.delete(Secret, 'prod', name);
-      else await store.patch(Secret, 'prod', name, { data: { password: String(round) } });
-      if (dice(12) === 0) await store.compact(String(Math.max(0, Number(store.revision) - dice(10))));
-      if (dice(40) === 0) await store.rotateKeys();
-      if (dice(25) === 0) {
-        await store.close();
-        store = await open({ engine });
+    ['memory', 200, () => memoryEngine()],
+    ['lmdb', 80, () => lmdbEngine({ path: directory() })],
+  ] as const)(
+    'refuses nothing that the store itself has written, whatever the window (%s)',
+    async (_name, rounds, source) => {
+      const engine = tapped(source());
+      let store = await open({ engine });
+      let seed = 7;
+      const dice = (sides: number): number => (seed = (seed * 1103515245 + 12345) % 2147483648) % sides;
+      for (let round = 0; round < rounds; round += 1) {
+        const name = `s${dice(4)}`;
+        const exists = await store.get(Secret, 'prod', name).then(
+          () => true,
+          (error: unknown) => {
+            expect(error).toMatchObject({ reason: 'NotFound' });
+            return false;
+          },
+        );
+        if (!exists) await store.create(Secret, 'prod', name, value(String(round)));
+        else if (dice(5) === 0) await store.delete(Secret, 'prod', name);
+        else await store.patch(Secret, 'prod', name, { data: { password: String(round) } });
+        if (dice(12) === 0) await store.compact(String(Math.max(0, Number(store.revision) - dice(10))));
+        if (dice(40) === 0) await store.rotateKeys();
+        if (dice(25) === 0) {
+          await store.close();
+          store = await open({ engine });
+        }
+        if (dice(4) !== 0) continue;
+        expect((await store.list(Secret)).failed).toEqual([]);
+        for (const { version, error } of await store.getHistory(Secret, 'prod', name)) {
+          expect(error).toBeUndefined();
+          await store.getVersion(Secret, 'prod', name, version);
+        }
+        const { compactRevision } = await store.stats();
+        const many = Number(store.revision) - Number(compactRevision);
+        const events = many === 0 ? [] : await take(store, { since: compactRevision }, many);
+        expect(events.filter((event) => 'error' in event)).toEqual([]);
       }
-      if (dice(4) !== 0) continue;
-      expect((await store.list(Secret)).failed).toEqual([]);
-      for (const { version, error } of await store.getHistory(Secret, 'prod', name)) {
-        expect(error).toBeUndefined();
-        await store.getVersion(Secret, 'prod', name, version);
-      }
-      const { compactRevision } = await store.stats();
-      const many = Number(store.revision) - Number(compactRevision);
-      const events = many === 0 ? [] : await take(store, { since: compactRevision }, many);
-      expect(events.filter((event) => 'error' in event)).toEqual([]);
-    }
-    await store.close();
-  });
+      await store.close();
+    },
+    60_000,
+  );
 
   it('goes on when the window has moved past what it remembers', async () => {
     const engine = tapped(memoryEngine());
