@@ -82,9 +82,15 @@ export interface CommitRequest {
   readonly expect: readonly Precondition[];
 }
 
+/** What a store planned its writes from, and what must still hold when they happen: the text under a name of `meta`, null for none. */
+export interface Premise {
+  readonly meta: string;
+  readonly text: string | null;
+}
+
 export type CommitResult =
   | { readonly ok: true; readonly revision: number }
-  | { readonly ok: false; readonly failed: Precondition; readonly current?: Entry | undefined };
+  | { readonly ok: false; readonly failed: Precondition | Premise; readonly current?: Entry | undefined };
 
 /** One key's change as the log tells it, with the versions before and after. */
 export interface Change {
@@ -226,8 +232,12 @@ export interface Engine {
   range(prefix: Prefix, options?: RangeOptions): Promise<RangeResult>;
   /** Keys under an index value, in key order. */
   lookup(entry: IndexEntry, options?: { readonly after?: Key | undefined; readonly limit?: number | undefined }): Promise<readonly Key[]>;
-  /** Durable when resolved. A rejection means in doubt: the engine must be closed and opened again. Never two at once. */
-  commit(batch: readonly CommitRequest[]): Promise<readonly CommitResult[]>;
+  /**
+   * Durable when resolved. A rejection means in doubt: the engine must be closed and opened again. Never two at once. The
+   * premises are checked inside the write transaction, once for the batch: when one does not hold, nothing is written and every
+   * request fails with it. (On etcd: comparisons of the mod revisions that these texts were read at.)
+   */
+  commit(batch: readonly CommitRequest[], premises?: readonly Premise[]): Promise<readonly CommitResult[]>;
   /** Replays what came after revision `from`, a revision at a time, then ends when it has reached the present. Throws `ExpiredError` below `compacted`. */
   changes(
     from: number,
@@ -240,16 +250,20 @@ export interface Engine {
   logged(type: string, from: number): Promise<{ readonly writes: readonly LoggedWrite[]; readonly upTo: number }>;
   /** All kept versions of one key, newest first, tombstones included. */
   versions(key: Key, options?: VersionsOptions): Promise<readonly Entry[]>;
-  /** Every kept version under a prefix, current and superseded, tombstones included: by key, then oldest first. `after` goes on behind a version. */
+  /**
+   * Every kept version under a prefix, current and superseded, tombstones included: by key, then oldest first. `after` goes on
+   * behind a version. Shows all that was committed before the call, by whomever, also what no other read shows yet.
+   */
   walk(
     prefix: Prefix,
     options?: { readonly after?: VersionPosition | undefined; readonly limit?: number | undefined },
   ): Promise<{ readonly entries: readonly Entry[]; readonly more: boolean }>;
   /**
    * Replaces the bytes of kept versions in place: no revision, no event, nothing else changes (key rotation). A version that
-   * is gone, or whose bytes are no longer `expect`, is left alone. Durable when resolved; gives how many were replaced.
+   * is gone, or whose bytes are no longer `expect`, is left alone. Durable when resolved; gives how many were replaced, and
+   * undefined when a premise did not hold: then some or all of them are as they were.
    */
-  rewrite(versions: readonly Rewrite[]): Promise<number>;
+  rewrite(versions: readonly Rewrite[], premises?: readonly Premise[]): Promise<number | undefined>;
   /** Moves the compaction revision up and drops what neither the window nor `retain` keeps, in small steps; resumes by itself after a crash. */
   compact(revision: number, options: CompactOptions): Promise<void>;
   /** Tells when somebody else advanced the revision. Returns the way to stop listening. */

@@ -16,6 +16,7 @@ export type {
   Key,
   Precondition,
   Prefix,
+  Premise,
   RangeOptions,
   InPlaceBatch,
   InPlaceRange,

@@ -25,6 +25,7 @@ import type {
   Key,
   LoggedWrite,
   Prefix,
+  Premise,
   RangeOptions,
   RangeResult,
   Rewrite,
@@ -178,15 +179,15 @@ export class SteadyEngine implements Engine {
   }
 
   /** Never repeated: what became of it, the log tells. */
-  commit(batch: readonly CommitRequest[]): Promise<readonly CommitResult[]> {
-    return this.#engine.commit(batch).catch((error: unknown) => {
+  commit(batch: readonly CommitRequest[], premises?: readonly Premise[]): Promise<readonly CommitResult[]> {
+    return this.#engine.commit(batch, premises).catch((error: unknown) => {
       this.#move(stages.none);
       throw error;
     });
   }
 
-  rewrite(versions: readonly Rewrite[]): Promise<number> {
-    return this.#writing((engine) => engine.rewrite(versions));
+  rewrite(versions: readonly Rewrite[], premises?: readonly Premise[]): Promise<number | undefined> {
+    return this.#writing((engine) => engine.rewrite(versions, premises));
   }
 
   /** One that falls over with the engine is begun again: it goes on where it was. */

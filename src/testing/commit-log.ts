@@ -77,8 +77,8 @@ export class CommitLog {
   async #record(engine: Engine): Promise<Engine> {
     // What became durable in a commit that failed all the same.
     for await (const batch of engine.changes(this.#revision)) this.#replay(batch);
-    const commit = async (batch: readonly CommitRequest[]): ReturnType<Engine['commit']> => {
-      const results = await engine.commit(batch);
+    const commit: Engine['commit'] = async (batch, premises) => {
+      const results = await engine.commit(batch, premises);
       for (const [index, result] of results.entries()) {
         if (result.ok) this.#add(result.revision, (batch[index] as CommitRequest).writes);
       }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StatusError, StoreFailedError, isAborted, isNotFound } from '../../src/schemas/index.js';
 import { deferred, memoryEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
-import type { CommitRequest, CommitResult, EngineSource } from '../../src/store/index.js';
+import type { Engine, EngineSource } from '../../src/store/index.js';
 import { keyId } from '../../src/store/keys.js';
 import { Feed } from '../../src/store/watch/feed.js';
 import { CommitQueue } from '../../src/store/write/commit-queue.js';
@@ -164,11 +164,11 @@ describe('a commit in doubt', () => {
         ...source,
         async open(context) {
           const engine = await source.open(context);
-          const commit = async (batch: readonly CommitRequest[]): Promise<readonly CommitResult[]> => {
+          const commit: Engine['commit'] = async (batch, premises) => {
             const fault = next;
             next = undefined;
             if (fault?.applied !== false) {
-              const results = await engine.commit(batch);
+              const results = await engine.commit(batch, premises);
               if (fault === undefined) return results;
             }
             throw broken;

@@ -98,7 +98,7 @@ async function runPass(
       }
     }
     if (rewrites.length > 0) {
-      const count = await host.engine().rewrite(rewrites);
+      const count = (await host.engine().rewrite(rewrites)) ?? 0;
       rewrapped += count;
       changed += rewrites.length;
     }

@@ -6,7 +6,7 @@
  * and none inside, that is the order of the joined bytes.
  */
 import { BadRequestError, ExpiredError, TooLargeError } from '../../schemas/index.js';
-import type { CommitRequest, Engine, Entry, IndexEntry, Key, Precondition, Prefix, RevisionRef } from '../engine.js';
+import type { CommitRequest, CommitResult, Engine, Entry, IndexEntry, Key, Precondition, Prefix, Premise, RevisionRef } from '../engine.js';
 
 /** The longest key, `type NUL namespace NUL name` in UTF-8, and the longest `index NUL value`. */
 export const MAX_KEY_BYTES = 1000;
@@ -87,6 +87,11 @@ export function checkBatch(batch: readonly CommitRequest[], limits: Engine['limi
     if (writes.length > 1) checkDistinct(request, index);
     for (const condition of expect) checkPrecondition(condition, index);
   }
+}
+
+/** What a batch gets whose premise does not hold. */
+export function refusedBatch(batch: readonly unknown[], failed: Premise): CommitResult[] {
+  return batch.map(() => ({ ok: false, failed }));
 }
 
 function checkDistinct(request: CommitRequest, index: number): void {

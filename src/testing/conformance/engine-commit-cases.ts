@@ -1,13 +1,18 @@
 /** Cases about commits: order, atomicity, preconditions, limits, meta, the life of an engine. */
 import assert from 'node:assert/strict';
-import type { CommitRequest, Precondition } from '../../store/index.js';
+import type { CommitRequest, Precondition, Premise } from '../../store/index.js';
 import { changeLines, decode, k, put, readChanges, rejects, request, revisionOf, show, write } from './engine-kit.js';
 import type { Case } from './engine-kit.js';
 
-async function outcome(context: Parameters<Case>[0], batch: readonly CommitRequest[]): Promise<(number | string)[]> {
-  const results = await context.engine.commit(batch);
+async function outcome(
+  context: Parameters<Case>[0],
+  batch: readonly CommitRequest[],
+  premises?: readonly Premise[],
+): Promise<(number | string)[]> {
+  const results = await context.engine.commit(batch, premises);
   return results.map((result) => {
     if (result.ok) return result.revision;
+    if ('meta' in result.failed) return `meta ${result.failed.meta}`;
     return 'key' in result.failed
       ? `key ${result.failed.key.name}`
       : `prefix ${result.failed.prefix.type ?? '*'}/${result.failed.prefix.namespace ?? '*'}`;
@@ -311,6 +316,51 @@ export const commitCases: Record<string, Case> = {
     assert.equal(await meta.set(`long ${'n'.repeat(200)}`, 'x'.repeat(100_000)), true);
     assert.equal((await meta.get(`long ${'n'.repeat(200)}`))?.length, 100_000);
     assert.equal(engine.revision().current, 0, 'meta takes no revisions');
+  },
+
+  'commits a batch only while its premises about meta hold, and none of it otherwise': async (context) => {
+    const { engine } = context;
+    const both = (): CommitRequest[] => [request(write('t/a/x', 'x')), request([write('t/a/y', 'y'), write('t/a/z', 'z')])];
+    const none: Premise = { meta: 'm', text: null };
+    const one: Premise = { meta: 'm', text: 'one' };
+    assert.deepEqual(await outcome(context, both(), [one]), ['meta m', 'meta m']);
+    assert.equal(engine.revision().current, 0);
+    assert.deepEqual(await readChanges(engine, 0), []);
+    assert.deepEqual(await outcome(context, both(), [none]), [1, 2]);
+    await engine.meta.set('m', 'one');
+    assert.deepEqual(await outcome(context, both(), [none]), ['meta m', 'meta m']);
+    assert.deepEqual(await outcome(context, both(), [one, { meta: 'other', text: '' }]), ['meta other', 'meta other']);
+    assert.deepEqual(await outcome(context, both(), [one, { meta: 'other', text: null }]), [3, 4]);
+    const [refused] = await engine.commit(both(), [{ meta: 'm', text: 'on' }]);
+    assert.deepEqual(refused, { ok: false, failed: { meta: 'm', text: 'on' } });
+    // The text decides, not the object it came in; nor is what held once taken to hold again.
+    const premises = [{ ...one }];
+    assert.deepEqual(await outcome(context, both(), premises), [5, 6]);
+    await engine.meta.set('m', 'two');
+    assert.deepEqual(await outcome(context, both(), premises), ['meta m', 'meta m']);
+    await engine.meta.set('m', undefined);
+    assert.deepEqual(await outcome(context, both(), premises), ['meta m', 'meta m']);
+    assert.deepEqual(await outcome(context, both(), [none]), [7, 8]);
+    assert.deepEqual(await outcome(context, [request(write('t/a/x', 'no premises'))]), [9]);
+    const long = 'x'.repeat(100_000);
+    await engine.meta.set('m', long);
+    assert.deepEqual(await outcome(context, both(), [{ meta: 'm', text: `${long.slice(1)}y` }]), ['meta m', 'meta m']);
+    assert.deepEqual(await outcome(context, both(), [{ meta: 'm', text: long }]), [10, 11]);
+  },
+
+  'lets meta and commits that rest on it happen one after the other': async ({ engine }) => {
+    await engine.meta.set('m', '0');
+    for (let round = 0; round < 20; round += 1) {
+      const premises = [{ meta: 'm', text: String(round) }];
+      const [results, set] = await Promise.all([
+        engine.commit([request(write('t/a/x', String(round)))], premises),
+        engine.meta.set('m', String(round + 1), { expect: String(round) }),
+      ]);
+      assert.equal(set, true);
+      const [again] = await engine.commit([request(write('t/a/y', 'late'))], premises);
+      assert.equal(again?.ok, false, 'nothing comes after the change');
+      if (results[0]?.ok === false) assert.ok('meta' in results[0].failed);
+    }
   },
 
   'refuses a second commit while one is under way': async ({ engine }) => {

@@ -86,6 +86,16 @@ export const versionCases: Record<string, Case> = {
     await check(await context.reopen());
   },
 
+  'replaces bytes only while its premises about meta hold': async ({ engine }) => {
+    await put(engine, 't/a/x', 'old');
+    await engine.meta.set('m', 'one');
+    const rewrite = [{ key: k('t/a/x'), revision: 1, expect: encode('old'), value: encode('new') }];
+    assert.equal(await engine.rewrite(rewrite, [{ meta: 'm', text: null }]), undefined);
+    assert.deepEqual(await walkAll(engine, {}, 10), ['t/a/x=old@1']);
+    assert.equal(await engine.rewrite(rewrite, [{ meta: 'm', text: 'one' }]), 1);
+    assert.deepEqual(await walkAll(engine, {}, 10), ['t/a/x=new@1']);
+  },
+
   'finds nothing wrong with what it wrote, and says how much it checked': async ({ engine }) => {
     await some(engine);
     await put(engine, 't/a/z', 'z', { add: [{ index: 'uid', value: 'uid-t/a/z' }] });

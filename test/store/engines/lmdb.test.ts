@@ -92,6 +92,24 @@ describe('lmdbEngine', () => {
     }
   });
 
+  it('walks over all that was committed elsewhere, also while a commit of its own holds back what reads show', async () => {
+    const [own, other] = [await open(), await open()];
+    for (let round = 0; round < 100; round += 1) {
+      const held = own.commit([request(write('t/a/own', String(round)))]);
+      const foreign = put(other, `t/b/${round}`, 'v');
+      await Promise.race([held, foreign]);
+      const revision = await foreign;
+      const walking = own.walk({ type: 't', namespace: 'b' });
+      // Begun behind the foreign commit, and under way while the walk reads.
+      const next = held.then(() => own.commit([request(write('t/a/own', 'next'))]));
+      const { entries } = await walking;
+      expect(entries.map((entry) => entry.revision)).toContain(revision);
+      await Promise.all([held, next]);
+    }
+    await own.close();
+    await other.close();
+  });
+
   it('opens a file that is longer than its pages, as a killed writer leaves it', async () => {
     let engine = await open();
     await put(engine, 't/a/x', '1');

@@ -6,10 +6,12 @@
  * no trace. A superseded record is moved to `hist` as it is; a delete leaves a tombstone there.
  */
 import { StoreError } from '../../../schemas/index.js';
-import type { CommitRequest, CommitResult, Engine, Entry } from '../../engine.js';
-import { checkBatch, resolveRef } from '../checks.js';
+import type { CommitRequest, CommitResult, Engine, Entry, Premise } from '../../engine.js';
+import { checkBatch, refusedBatch, resolveRef } from '../checks.js';
 import { parseKey, REVISION_SUFFIX, revisionKey, versionKey, writeRevision } from './keys.js';
 import { LogGroup, stampLogChange } from './log.js';
+import { preparePremises, unmetPremise } from './meta.js';
+import type { PreparedPremises } from './meta.js';
 import { Planner } from './plan.js';
 import type { PlannedCondition, PlannedRequest, PlannedWrite } from './plan.js';
 import { PrefixChanges } from './prefix-changes.js';
@@ -18,6 +20,7 @@ import { put, remove } from './session.js';
 import type { Head, Session } from './session.js';
 
 const NOTHING = Buffer.alloc(0);
+const NO_PREMISES: readonly Premise[] = [];
 const BEFORE_BYTES = 512 * 1024;
 
 /** What is under a key, on disk or after the requests before. */
@@ -45,6 +48,8 @@ export class Committer {
   readonly #planner = new Planner();
   readonly #prefixes: PrefixChanges;
   readonly #group = new LogGroup();
+  /** The premises of the last batch: the next one has the same, nearly always. */
+  #premises: PreparedPremises = preparePremises([]);
   /** Where what a batch replaces is kept while it is put. */
   #before: Buffer = NOTHING;
   #used = 0;
@@ -55,12 +60,13 @@ export class Committer {
     this.#prefixes = new PrefixChanges(session, session.visible);
   }
 
-  async commit(batch: readonly CommitRequest[]): Promise<readonly CommitResult[]> {
+  async commit(batch: readonly CommitRequest[], premises: readonly Premise[] = NO_PREMISES): Promise<readonly CommitResult[]> {
     const session = this.#session;
     session.check();
     if (session.committing) throw new StoreError('a commit is under way: an engine takes one at a time');
     checkBatch(batch, this.#limits);
     const plan = this.#planner.plan(batch);
+    if (premises !== this.#premises.premises) this.#premises = preparePremises(premises);
     return session.exclusively(async () => {
       const { results, before, after } = await session.write(() => this.#apply(plan));
       session.noteForeign(before);
@@ -71,6 +77,8 @@ export class Committer {
 
   #apply(plan: readonly PlannedRequest[]): { results: CommitResult[]; before: number; after: number } {
     const head = this.#session.writeHead();
+    const unmet = unmetPremise(this.#session.tables, this.#premises);
+    if (unmet !== undefined) return { results: refusedBatch(plan, unmet), before: head.revision, after: head.revision };
     this.#prefixes.catchUp(head.revision);
     this.#used = 0;
     const overlay = new Map<string, Current>();

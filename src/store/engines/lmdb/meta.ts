@@ -4,11 +4,12 @@
  * Invariant: names of the engine begin with NUL, those of the store do not, so neither can reach the other's.
  */
 import { BadRequestError, CorruptError } from '../../../schemas/index.js';
-import type { EngineMeta } from '../../engine.js';
+import type { EngineMeta, Premise } from '../../engine.js';
 import { writeId } from './directory.js';
 import type { StoreId } from './directory.js';
 import { put, remove } from './session.js';
 import type { Session } from './session.js';
+import type { Tables } from './tables.js';
 
 export const FORMAT = 2;
 const IDENTITY = Buffer.from('\0format');
@@ -38,6 +39,29 @@ export function createMeta(session: Session): EngineMeta {
       });
     },
   };
+}
+
+/** Premises as they are compared: encoded once, outside the transaction. */
+export interface PreparedPremises {
+  readonly premises: readonly Premise[];
+  readonly prepared: readonly { readonly premise: Premise; readonly key: Buffer; readonly value: Buffer | undefined }[];
+}
+
+export function preparePremises(premises: readonly Premise[]): PreparedPremises {
+  const prepared = premises.map((premise) => ({
+    premise,
+    key: nameKey(premise.meta),
+    value: premise.text === null ? undefined : Buffer.from(premise.text),
+  }));
+  return { premises, prepared };
+}
+
+/** The first that does not hold. Inside a transaction only. */
+export function unmetPremise({ meta }: Tables, { prepared }: PreparedPremises): Premise | undefined {
+  return prepared.find(({ key, value }) => {
+    const found = meta.getBinary(key);
+    return found === undefined || value === undefined ? found !== value : !value.equals(found);
+  })?.premise;
 }
 
 function nameKey(name: string): Buffer {

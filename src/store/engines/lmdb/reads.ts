@@ -194,11 +194,11 @@ export class Reader {
     let position = after && { object: objectKey(after.key), revision: after.revision };
     if (position !== undefined && Buffer.compare(position.object, start) < 0) position = undefined;
     for (;;) {
-      const more = this.#session.read(({ current }) => {
+      const more = this.#session.read(() => {
         let count = 0;
         for (const [object, record] of this.#allVersions({ start: position?.object ?? start, end })) {
           const revision = revisionOfRecord(record);
-          if (revision > current || (position !== undefined && revision <= position.revision && object.equals(position.object))) continue;
+          if (position !== undefined && revision <= position.revision && object.equals(position.object)) continue;
           if (entries.length >= limit) return 'more';
           entries.push(decodeRecord(object, record));
           if (++count < SLICE_ENTRIES) continue;

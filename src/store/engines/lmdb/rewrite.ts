@@ -3,8 +3,9 @@
  *
  * Invariant: a version that is gone, damaged, or no longer what was expected is left alone.
  */
-import type { Rewrite } from '../../engine.js';
+import type { Premise, Rewrite } from '../../engine.js';
 import { objectKey, versionKey } from './keys.js';
+import { preparePremises, unmetPremise } from './meta.js';
 import { decodeRecord, looksSound, revisionOfRecord, withValue } from './record.js';
 import { put } from './session.js';
 import type { Session } from './session.js';
@@ -18,18 +19,26 @@ interface Replacement {
   readonly record: Buffer;
 }
 
-export async function rewriteLmdb(session: Session, versions: readonly Rewrite[]): Promise<number> {
+export async function rewriteLmdb(
+  session: Session,
+  versions: readonly Rewrite[],
+  premises: readonly Premise[] = [],
+): Promise<number | undefined> {
   session.check();
+  const prepared = preparePremises(premises);
   let count = 0;
   for (let at = 0; at < versions.length; at += A_STEP) {
     const step = versions.slice(at, at + A_STEP).map((rewrite) => ({ rewrite, object: objectKey(rewrite.key) }));
-    count += await session.write(() => {
+    const replaced = await session.write(() => {
+      if (unmetPremise(session.tables, prepared) !== undefined) return undefined;
       const replacements = step
         .map(({ rewrite, object }) => replacement(session.tables, object, rewrite))
         .filter((each) => each !== undefined);
       for (const { table, key, record } of replacements) put(table, key, record);
       return replacements.length;
     });
+    if (replaced === undefined) return undefined;
+    count += replaced;
   }
   return count;
 }

@@ -6,9 +6,9 @@
  */
 import { AbortedError, StoreClosedError, StoreError, StoreFailedError } from '../../../schemas/index.js';
 import type { Deps } from '../../deps.js';
-import type { ChangeBatch, CommitRequest, CommitResult, Engine, EngineMeta, InPlaceReads } from '../../engine.js';
+import type { ChangeBatch, CommitRequest, CommitResult, Engine, EngineMeta, InPlaceReads, Premise } from '../../engine.js';
 import { versionMark } from '../../version-mark.js';
-import { checkBatch, checkLimit, checkReadable, expired, indexText, keyText } from '../checks.js';
+import { checkBatch, checkLimit, checkReadable, expired, indexText, keyText, refusedBatch } from '../checks.js';
 import { compactMemory } from './compaction.js';
 import type { MemoryState } from './state.js';
 import { rewriteVersions, verifyMemory, walkVersions } from './versions.js';
@@ -71,7 +71,10 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
       else scheduler.defer(task);
     });
 
-  const commit = async (batch: readonly CommitRequest[]): Promise<readonly CommitResult[]> => {
+  const unmet = (premises: readonly Premise[] | undefined): Premise | undefined =>
+    premises?.find(({ meta: name, text }) => (state.meta.get(name) ?? null) !== text);
+
+  const commit = async (batch: readonly CommitRequest[], premises?: readonly Premise[]): Promise<readonly CommitResult[]> => {
     check();
     if (committing) throw new StoreError('a commit is under way: an engine takes one at a time');
     checkBatch(batch, LIMITS);
@@ -80,7 +83,8 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
     try {
       return await durably(() => {
         const fault = host.takeFault();
-        const results = fault?.applied === false ? [] : state.apply(batch);
+        const failed = unmet(premises);
+        const results = failed !== undefined ? refusedBatch(batch, failed) : fault?.applied === false ? [] : state.apply(batch);
         if (fault === undefined) return results;
         dead = () => new StoreFailedError('a commit failed: close the engine and open it again', { inDoubt: false, cause: fault.error });
         throw fault.error;
@@ -197,9 +201,9 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
       check();
       return walkVersions(state, prefix, options?.after, checkLimit(options?.limit));
     },
-    async rewrite(versions) {
+    async rewrite(versions, premises) {
       check();
-      return durably(() => rewriteVersions(state, versions, host.decoded));
+      return durably(() => (unmet(premises) === undefined ? rewriteVersions(state, versions, host.decoded) : undefined));
     },
     async compact(revision, options) {
       check();
