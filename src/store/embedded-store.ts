@@ -16,6 +16,7 @@ import type { Form } from './form.js';
 import { addressOf, keyId, parseRevision } from './keys.js';
 import { ObjectCodec } from './object-codec.js';
 import type { CompiledOptions } from './options.js';
+import { Premises } from './premises.js';
 import { Reader } from './read/reader.js';
 import { TypeRegistry } from './registry.js';
 import type { TypeInfo } from './registry.js';
@@ -81,6 +82,7 @@ export class EmbeddedStore implements Store {
 
   readonly #options: CompiledOptions;
   readonly #registry: TypeRegistry;
+  readonly #premises: Premises;
   readonly #codec: ObjectCodec;
   readonly #feed: Feed;
   readonly #states = new States();
@@ -114,6 +116,7 @@ export class EmbeddedStore implements Store {
     });
     this.#registry = new TypeRegistry({ meta: this.#engine.meta, strict: options.strictTypes });
     parts.secrets.attach(() => this.#engine);
+    this.#premises = new Premises(this.#registry, parts.secrets);
     this.#codec = new ObjectCodec(options.codec, parts.secrets.sealer);
     const shared = {
       id: this.id,
@@ -132,6 +135,7 @@ export class EmbeddedStore implements Store {
       deps,
       codec: this.#codec,
       strictNamespaces: options.strictNamespaces,
+      inForce: (info) => this.#registry.inForce(info),
       keeps: () => this.#engine.capabilities.decoded,
       followed: () => this.#hub.size > 0,
       namespaceState: (name) => this.#namespaceState(name),
@@ -142,6 +146,8 @@ export class EmbeddedStore implements Store {
         read: (key) => this.#read(key),
         foreign: (from, until) => this.#foreign(from, until),
         reopen: (cause) => this.#engine.reopen(cause),
+        premises: () => this.#premises.now,
+        reload: () => this.#premises.reload(this.#engine.now.meta),
         failed: (error) => this.#failed(error),
         applied: (key, form) => this.#applied(key, form),
         followed: () => this.#hub.size > 0,
@@ -228,6 +234,12 @@ export class EmbeddedStore implements Store {
   /** Reads what earlier runs left, then begins: compaction, news of other processes. */
   async start(): Promise<void> {
     await this.#registry.load(this.#options.types);
+    // Others are to know at once: what they write from then on fits.
+    if (this.#registry.unsaved) {
+      await this.#registry.save().catch((error: unknown) => {
+        this.deps.logger.warn({ err: error }, 'the types could not be registered; it is tried again with the first write');
+      });
+    }
     const namespaces = this.#registry.resolve('namespace');
     for (const { key, object, error } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
       if (error !== undefined) this.deps.logger.warn({ err: error }, 'a namespace cannot be opened; it counts as active');

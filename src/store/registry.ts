@@ -3,7 +3,8 @@
  *
  * Invariants: an exact type name has one definition; a second, different one under the same name is refused. What was
  * registered is remembered in the store (scope, sensitive paths, history), so a process that does not bring the
- * definition can read such objects but not write them: validation and encryption cannot be walked around.
+ * definition can read such objects but not write them: validation and encryption cannot be walked around. That holds at
+ * commit: `text` is what infos were made from, and no write is committed when the store remembers something else by then.
  */
 import { ForbiddenError, InvalidError, UnknownTypeError, builtinTypes, validatorOf } from '../schemas/index.js';
 import type { AnyDefinition, JsonSchema, ResourceValidator } from '../schemas/index.js';
@@ -19,39 +20,50 @@ export interface RememberedType {
   readonly storeIndexes: readonly string[];
 }
 
-/** A type as the store's rules see it. `definition` undefined: schemaless, or remembered only. */
+/** A type as the store's rules see it. `definition` undefined: schemaless, or remembered only. Never changed: another takes its place. */
 export interface TypeInfo {
   readonly type: string;
   readonly scope: 'Namespaced' | 'Cluster' | 'Any';
   readonly definition: AnyDefinition | undefined;
   readonly validator: ResourceValidator | undefined;
-  readonly remembered: RememberedType | undefined;
   readonly sensitivePaths: readonly (readonly string[])[];
   readonly storeIndexes: readonly string[];
   readonly history: AnyDefinition['history'];
   readonly statusSubresource: boolean;
+  /** Why this process may not write it. */
+  readonly refusal: Refusal | undefined;
 }
 
-const META_NAME = 'types';
+type Refusal = () => ForbiddenError | InvalidError;
+type Recorded = Readonly<Record<string, RememberedType>>;
+
+/** The name in `meta` under which types are remembered: what is written rests on its text. */
+export const TYPES_META = 'types';
 /** Default history of a type that nobody defined. */
 const SCHEMALESS_HISTORY = { maxVersions: 50 } as const;
 
 export class TypeRegistry {
+  /** Types whose definition this process brings. */
   readonly #infos = new Map<string, TypeInfo>();
   /** Types without a definition here, as found in the data. */
   readonly #unnamed = new Map<string, TypeInfo>();
-  readonly #remembered = new Map<string, RememberedType>();
-  /** What this process registered and others have to know. */
-  readonly #own = new Map<string, RememberedType>();
+  /** Registered here, and not yet remembered in the store. */
+  readonly #unsaved = new Set<string>();
   readonly #meta: EngineMeta;
   readonly #strict: boolean;
-  #registrations = 0;
-  #saved = 0;
+  /** What the store remembers, as last read or written here. */
+  #text: string | undefined;
+  #recorded: Recorded = {};
   #saving: Promise<void> | undefined;
 
   constructor(options: { readonly meta: EngineMeta; readonly strict: boolean }) {
     this.#meta = options.meta;
     this.#strict = options.strict;
+  }
+
+  /** What is remembered in the store, as text; every info here fits it. */
+  get text(): string | undefined {
+    return this.#text;
   }
 
   /** Reads what earlier runs registered, then registers the built-in types and `types`. */
@@ -64,43 +76,18 @@ export class TypeRegistry {
   register(definition: AnyDefinition, options: { readonly remember?: boolean } = {}): TypeInfo {
     const known = this.#infos.get(definition.type);
     if (known?.definition === definition) return known;
-    if (known?.definition !== undefined) {
+    if (known !== undefined) {
       throw new InvalidError(
         `type "${definition.type}" is already defined differently in this store: give one of the two definitions another type name, or use the same definition object`,
         { causes: [{ reason: 'FieldValueDuplicate', field: 'type', message: `two definitions of "${definition.type}"` }] },
       );
     }
-    const before = this.#remembered.get(definition.type);
-    if (before !== undefined && before.scope !== definition.scope) {
-      throw new InvalidError(`type "${definition.type}" was stored as ${before.scope} and cannot become ${definition.scope}`, {
-        causes: [{ reason: 'FieldValueForbidden', field: 'scope', message: 'the scope of a stored type cannot change' }],
-      });
-    }
-    const sensitivePaths = everSensitive(definition, before);
-    const remembered: RememberedType = {
-      scope: definition.scope,
-      sensitivePaths,
-      history: definition.history,
-      storeIndexes: definition.storeIndexes,
-    };
-    const info: TypeInfo = Object.freeze({
-      type: definition.type,
-      scope: definition.scope,
-      definition,
-      validator: validatorOf(definition),
-      remembered,
-      sensitivePaths,
-      storeIndexes: definition.storeIndexes,
-      history: definition.history,
-      statusSubresource: definition.subresources.status,
-    });
+    const before = this.#recordOf(definition.type);
+    const info = infoOf(definition, before);
+    if (info.refusal !== undefined) throw info.refusal();
     this.#infos.set(definition.type, info);
     // Built-in types come with every process: nothing to remember.
-    if (options.remember !== false && (before === undefined || JSON.stringify(before) !== JSON.stringify(remembered))) {
-      this.#remembered.set(definition.type, remembered);
-      this.#own.set(definition.type, remembered);
-      this.#registrations += 1;
-    }
+    if (options.remember !== false && JSON.stringify(before) !== JSON.stringify(rememberedOf(info))) this.#unsaved.add(definition.type);
     return info;
   }
 
@@ -110,7 +97,7 @@ export class TypeRegistry {
     const known = this.#infos.get(ref);
     if (known !== undefined) return known;
     checkTypeName(ref);
-    if (this.#strict && !this.#remembered.has(ref)) {
+    if (this.#strict && this.#recordOf(ref) === undefined) {
       throw new UnknownTypeError(
         `type "${ref}" is not known to this store: pass its definition (openStore({ types }) or the verb itself), or open the store with strictTypes: false. Types are exact names such as "service", not plurals`,
         { details: { kind: ref } },
@@ -119,16 +106,17 @@ export class TypeRegistry {
     return this.found(ref);
   }
 
-  /** As `resolve`, for a write: a remembered type without its definition is refused. */
+  /** As `resolve`, for a write: a remembered type is refused without its definition, or with one that would unseal it. */
   writable(ref: TypeRef): TypeInfo {
     const info = this.resolve(ref);
-    if (info.definition === undefined && info.remembered !== undefined) {
-      throw new ForbiddenError(
-        `type "${info.type}" has a definition that this process did not bring: register it (openStore({ types }) or store.register) before writing, so that its rules and its encryption hold`,
-        { details: { kind: info.type } },
-      );
-    }
+    if (info.refusal !== undefined) throw info.refusal();
     return info;
+  }
+
+  /** What is in force by now in the place of an info that was resolved for a write before. @throws as `writable` does */
+  inForce(info: TypeInfo): TypeInfo {
+    const known = this.#infos.get(info.type) ?? this.#unnamed.get(info.type);
+    return known === info ? info : this.writable(info.definition ?? info.type);
   }
 
   definition(type: string): AnyDefinition | undefined {
@@ -137,24 +125,24 @@ export class TypeRegistry {
 
   /** History policy by exact type name, for compaction: never throws, whatever is in the file. */
   historyOf(type: string): AnyDefinition['history'] {
-    return this.#infos.get(type)?.history ?? this.#remembered.get(type)?.history ?? SCHEMALESS_HISTORY;
+    return this.#infos.get(type)?.history ?? this.#recordOf(type)?.history ?? SCHEMALESS_HISTORY;
   }
 
   /** A type as it is found in the data, never refused: strictness is about what callers name, not about what is there. */
   found(type: string): TypeInfo {
     const known = this.#infos.get(type) ?? this.#unnamed.get(type);
     if (known !== undefined) return known;
-    const remembered = this.#remembered.get(type);
+    const remembered = this.#recordOf(type);
     const info: TypeInfo = Object.freeze({
       type,
       scope: remembered?.scope ?? 'Any',
       definition: undefined,
       validator: undefined,
-      remembered,
       sensitivePaths: remembered?.sensitivePaths ?? [],
       storeIndexes: remembered?.storeIndexes ?? [],
       history: remembered?.history ?? SCHEMALESS_HISTORY,
       statusSubresource: false,
+      refusal: remembered && (() => withoutDefinition(type)),
     });
     this.#unnamed.set(type, info);
     return info;
@@ -162,19 +150,17 @@ export class TypeRegistry {
 
   /** False for a type that neither this process nor what it has read of the store knows. */
   knows(type: string): boolean {
-    return this.#infos.has(type) || this.#remembered.has(type);
+    return this.#infos.has(type) || this.#recordOf(type) !== undefined;
   }
 
   /** Takes in what other processes have registered since. */
   async reload(meta: EngineMeta = this.#meta): Promise<void> {
-    for (const [type, remembered] of Object.entries(await readTypes(meta)))
-      if (!this.#own.has(type)) this.#remembered.set(type, remembered);
-    this.#unnamed.clear();
+    this.#adopt(await meta.get(TYPES_META));
   }
 
   /** True when a definition was registered and is not remembered yet: writes wait for `save` first. */
   get unsaved(): boolean {
-    return this.#saved !== this.#registrations;
+    return this.#unsaved.size > 0;
   }
 
   /** Remembers what this process registered; what only others registered stays as they left it. */
@@ -187,50 +173,89 @@ export class TypeRegistry {
 
   async #save(): Promise<void> {
     while (this.unsaved) {
-      const registrations = this.#registrations;
-      const before = await this.#meta.get(META_NAME);
-      const all = before === undefined ? {} : (JSON.parse(before) as Record<string, RememberedType>);
-      for (const [type, own] of this.#own) all[type] = withPaths(own, all[type]);
+      await this.reload();
+      const before = this.#text;
+      const all: Record<string, RememberedType> = { ...this.#recorded };
+      const names = [...this.#unsaved];
+      for (const name of names) {
+        const info = this.#infos.get(name)!;
+        // What others remember meanwhile may rule this one out: then its writes are refused, and nothing of it is remembered.
+        if (info.refusal === undefined) all[name] = rememberedOf(info);
+      }
       const text = JSON.stringify(Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1))));
-      if (text !== before && !(await this.#meta.set(META_NAME, text, { expect: before ?? null }))) continue;
-      for (const [type, remembered] of Object.entries(all)) this.#remembered.set(type, remembered);
-      this.#unnamed.clear();
-      this.#saved = registrations;
+      if (text !== before && !(await this.#meta.set(TYPES_META, text, { expect: before ?? null }))) continue;
+      this.#adopt(text);
+      for (const name of names) this.#unsaved.delete(name);
+    }
+  }
+
+  #recordOf(type: string): RememberedType | undefined {
+    return Object.hasOwn(this.#recorded, type) ? this.#recorded[type] : undefined;
+  }
+
+  /** In one step: what is remembered, and infos that fit it. */
+  #adopt(text: string | undefined): void {
+    if (text === this.#text) return;
+    this.#text = text;
+    this.#recorded = text === undefined ? {} : (JSON.parse(text) as Recorded);
+    this.#unnamed.clear();
+    for (const info of this.#infos.values()) {
+      const next = infoOf(info.definition!, this.#recordOf(info.type));
+      const isSame =
+        (next.refusal === undefined) === (info.refusal === undefined) &&
+        JSON.stringify(next.sensitivePaths) === JSON.stringify(info.sensitivePaths);
+      if (!isSame) this.#infos.set(info.type, next);
     }
   }
 }
 
-async function readTypes(meta: EngineMeta): Promise<Record<string, RememberedType>> {
-  const text = await meta.get(META_NAME);
-  return text === undefined ? {} : (JSON.parse(text) as Record<string, RememberedType>);
+function rememberedOf({ scope, sensitivePaths, history, storeIndexes }: TypeInfo): RememberedType {
+  return { scope: scope as RememberedType['scope'], sensitivePaths, history, storeIndexes };
 }
 
-/** What was sensitive to anybody stays so. */
-function withPaths(own: RememberedType, other: RememberedType | undefined): RememberedType {
-  const known = new Set(own.sensitivePaths.map((path) => JSON.stringify(path)));
-  const more = (other?.sensitivePaths ?? []).filter((path) => !known.has(JSON.stringify(path)));
-  return more.length === 0 ? own : { ...own, sensitivePaths: [...own.sensitivePaths, ...more] };
-}
-
-/**
- * What is sensitive now or was once: a field that the definition no longer has stays sealed where it was written.
- * @throws {InvalidError} when a field was sealed and is to be stored in the clear
- */
-function everSensitive(definition: AnyDefinition, before: RememberedType | undefined): TypeInfo['sensitivePaths'] {
+/** A type as its definition has it, and as what is remembered of it allows. */
+function infoOf(definition: AnyDefinition, before: RememberedType | undefined): TypeInfo {
+  const { type, scope } = definition;
+  // What was sensitive to anybody stays so, also a field that the definition no longer has.
   const now = new Set(definition.sensitivePaths.map((path) => JSON.stringify(path)));
   const gone = (before?.sensitivePaths ?? []).filter((path) => !now.has(JSON.stringify(path)));
-  if (gone.length === 0) return definition.sensitivePaths;
-  for (const path of gone) {
-    if (!wouldBeClear(definition.schema, path)) continue;
-    const field = path.join('.');
-    throw new InvalidError(
-      `type "${definition.type}" sealed ${field} until now, and this definition would store it in the clear: mark it sensitive, or give the field another name`,
-      {
-        causes: [{ reason: 'FieldValueForbidden', field, message: 'was sensitive and must stay so' }],
-      },
-    );
-  }
-  return [...definition.sensitivePaths, ...gone];
+  const unsealed = gone.find((path) => wouldBeClear(definition.schema, path));
+  return Object.freeze({
+    type,
+    scope,
+    definition,
+    validator: validatorOf(definition),
+    sensitivePaths: gone.length === 0 ? definition.sensitivePaths : [...definition.sensitivePaths, ...gone],
+    storeIndexes: definition.storeIndexes,
+    history: definition.history,
+    statusSubresource: definition.subresources.status,
+    refusal:
+      before !== undefined && before.scope !== scope
+        ? () => otherScope(type, before.scope, scope)
+        : unsealed && (() => unseals(type, unsealed.join('.'))),
+  });
+}
+
+function withoutDefinition(type: string): ForbiddenError {
+  return new ForbiddenError(
+    `type "${type}" has a definition that this process did not bring: register it (openStore({ types }) or store.register) before writing, so that its rules and its encryption hold`,
+    { details: { kind: type } },
+  );
+}
+
+function otherScope(type: string, before: string, now: string): InvalidError {
+  return new InvalidError(`type "${type}" was stored as ${before} and cannot become ${now}`, {
+    causes: [{ reason: 'FieldValueForbidden', field: 'scope', message: 'the scope of a stored type cannot change' }],
+  });
+}
+
+function unseals(type: string, field: string): InvalidError {
+  return new InvalidError(
+    `type "${type}" sealed ${field} until now, and this definition would store it in the clear: mark it sensitive, or give the field another name`,
+    {
+      causes: [{ reason: 'FieldValueForbidden', field, message: 'was sensitive and must stay so' }],
+    },
+  );
 }
 
 /** Whether a schema has a field at a path and marks neither it nor what it lies in. */

@@ -367,6 +367,8 @@ describe('waiting writes', () => {
         read: () => gate.promise.then(() => absent),
         foreign: never,
         reopen: never,
+        premises: () => [],
+        reload: never,
         failed: never,
         applied: never,
         followed: never,

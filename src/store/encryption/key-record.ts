@@ -23,12 +23,13 @@ export interface KeyRecord {
   readonly keys: Readonly<Record<string, RecordedKey>>;
 }
 
-const META_NAME = 'secrets';
+/** The name in `meta` of the record: what is written rests on its text. */
+export const KEYS_META = 'secrets';
 
 export async function readKeyRecord(
   meta: EngineMeta,
 ): Promise<{ readonly text: string | undefined; readonly record: KeyRecord | undefined }> {
-  const text = await meta.get(META_NAME);
+  const text = await meta.get(KEYS_META);
   if (text === undefined) return { text, record: undefined };
   let record: KeyRecord;
   try {
@@ -45,7 +46,7 @@ export async function readKeyRecord(
 
 /** False when somebody else changed it meanwhile. */
 export function writeKeyRecord(meta: EngineMeta, record: KeyRecord, before: string | undefined): Promise<boolean> {
-  return meta.set(META_NAME, JSON.stringify(record), { expect: before ?? null });
+  return meta.set(KEYS_META, JSON.stringify(record), { expect: before ?? null });
 }
 
 export function withKey(record: KeyRecord | undefined, key: MasterKey, provider: string, wrapped: Uint8Array | undefined): KeyRecord {

@@ -7,7 +7,7 @@
  */
 import { ConflictError, DecryptionError, InvalidError, NotFoundError } from '../../schemas/index.js';
 import type { Deps, Timer } from '../deps.js';
-import type { Engine } from '../engine.js';
+import type { Engine, EngineMeta } from '../engine.js';
 import type { KeyProvider, KeyRequest, ProvidedKey } from './key-provider.js';
 import { knownKeys, readKeyRecord, withKey, withoutKey, writeKeyRecord } from './key-record.js';
 import type { KeyRecord } from './key-record.js';
@@ -105,6 +105,16 @@ export class Secrets {
       entropy: host.deps.entropy,
       readPlaintext: options.plaintext === 'read',
     });
+  }
+
+  /** The record of the keys, as it was last read or written here. */
+  get text(): string | undefined {
+    return this.#text;
+  }
+
+  /** Takes in what others did to the keys. */
+  async reload(meta: EngineMeta): Promise<void> {
+    await this.#follow(meta);
   }
 
   /** The store's engine may be opened anew: from here on it is asked for. */
@@ -283,7 +293,7 @@ export class Secrets {
     this.#timer = this.#host.deps.scheduler.after(
       KEY_BEAT,
       () => {
-        this.#follow()
+        this.#follow(this.#host.engine().meta)
           .catch((error: unknown) => {
             if (!this.#stopped)
               this.#host.deps.logger.warn({ err: error }, 'the keys of the store could not be read anew; it is tried again');
@@ -297,8 +307,8 @@ export class Secrets {
   }
 
   /** Another process has rotated: its key is taken over, so that nothing more is sealed with the old one. */
-  async #follow(): Promise<void> {
-    const { text, record } = await readKeyRecord(this.#host.engine().meta);
+  async #follow(meta: EngineMeta): Promise<void> {
+    const { text, record } = await readKeyRecord(meta);
     if (text === this.#text || record === undefined) return;
     this.#misses.clear();
     if (!this.keyring.has(record.primary)) {

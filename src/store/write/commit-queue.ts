@@ -6,17 +6,18 @@
  * - An outcome that rests on something not yet durable is told only when that is durable; if it fails, the operation is planned anew.
  * - On success, in one turn: the visible revision moves, the ring grows, callers are resolved, watchers are woken.
  * - Changes of other processes enter the ring before our own later ones.
+ * - What is sent was planned under the premises it is sent with; when they move, all that is not committed is planned anew.
  * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
  */
 import { AbortedError, StoreFailedError, isStatusError } from '../../schemas/index.js';
-import type { CommitRequest, CommitResult, Key } from '../engine.js';
+import type { CommitRequest, CommitResult, Key, Premise } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
 import { Form } from '../form.js';
-import { notWritten } from './not-written.js';
+import { notWritten, unknownOutcome } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Job, Operation, QueueHost, QueueLimits, Sent } from './operation.js';
-import { CommittedEvent, canTell, preconditions } from './request.js';
+import { CommittedEvent, canTell, isUnfounded, preconditions } from './request.js';
 import { Room } from './room.js';
 import type { Stored } from './rules.js';
 import { Planned } from './states.js';
@@ -46,6 +47,8 @@ export class CommitQueue {
   #commitMs = 0;
   /** Why the engine has to be opened anew, though no commit has failed. */
   #broken: unknown;
+  /** What all that is pending was planned under; undefined when that is not so any more. */
+  #premises: readonly Premise[] | undefined;
 
   /** `prefix` sets this process' request ids apart from those of others. */
   constructor(host: QueueHost, options: { readonly prefix: string; readonly limits?: QueueLimits }) {
@@ -224,6 +227,7 @@ export class CommitQueue {
     const expect: readonly PlannedExpect[] = decision.expect === undefined ? states : [...states, ...decision.expect];
     const planned = new Planned(`${this.#prefix}${(this.#ids += 1)}`, decision.writes, expect);
     this.#host.states.plan(planned);
+    if (this.#pending.length === 0) this.#premises = this.#host.premises();
     this.#pending.push({ planned, job, value: decision.value });
     this.#pendingBytes += planned.bytes;
   }
@@ -294,16 +298,25 @@ export class CommitQueue {
           }
           this.#host.feed.announce();
         }
+        const premises = this.#host.premises();
+        if (premises !== this.#premises && this.#pending.length > 0) this.#replanAll();
         const { batch, requests } = this.#nextBatch();
         if (batch.length === 0) break;
         sent = batch;
         let results: readonly CommitResult[];
         try {
           const began = this.#host.deps.clock.monotonic();
-          results = await this.#host.engine().commit(requests);
+          results = await this.#host.engine().commit(requests, premises);
           this.#commitMs += (this.#host.deps.clock.monotonic() - began - this.#commitMs) / 8;
         } catch (error) {
           await this.#inDoubt(batch, error);
+          continue;
+        }
+        if (isUnfounded(results)) {
+          sent = [];
+          this.#pending = [...batch, ...this.#pending];
+          this.#premises = undefined;
+          await this.#host.reload().catch((error: unknown) => this.#inDoubt([], error));
           continue;
         }
         // Not awaited needlessly: the next commit is on its way before the callers of this one go on.
@@ -311,14 +324,7 @@ export class CommitQueue {
         if (foreign !== undefined) await foreign;
       }
     } catch (error) {
-      for (const { job } of sent)
-        this.#reject(
-          job,
-          new StoreFailedError('the store has stopped while it wrote: whether the write happened is not known', {
-            cause: error,
-            inDoubt: true,
-          }),
-        );
+      for (const { job } of sent) this.#reject(job, unknownOutcome('the store has stopped while it wrote', error));
       this.#fail(error);
       for (const { planned } of sent) if (planned.state === 'planned') planned.settle('failed');
     } finally {
@@ -352,6 +358,21 @@ export class CommitQueue {
     this.#pending.splice(0, taken);
     this.#room.admit();
     return { batch, requests };
+  }
+
+  /** Nothing is planned before all of it is back in line: it comes in the order it came in. */
+  #replanAll(): void {
+    const pending = this.#pending.splice(0);
+    this.#pendingBytes = 0;
+    const planning = this.#planning;
+    this.#planning = true;
+    for (const { planned } of pending) this.#host.states.unplan(planned);
+    for (const { planned, job } of pending) {
+      planned.settle('failed');
+      this.#again(job);
+    }
+    this.#planning = planning;
+    if (!planning) void this.#planAll();
   }
 
   #replan(sent: Sent): void {
@@ -438,13 +459,7 @@ export class CommitQueue {
       await this.#host.reopen(cause);
     } catch (error) {
       for (const { job, planned } of batch) {
-        this.#reject(
-          job,
-          new StoreFailedError('the commit failed and the store could not be opened again: whether the write happened is not known', {
-            cause: error,
-            inDoubt: true,
-          }),
-        );
+        this.#reject(job, unknownOutcome('the commit failed and the store could not be opened again', error));
         planned.settle('failed');
       }
       throw error;

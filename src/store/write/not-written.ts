@@ -1,5 +1,5 @@
 /**
- * What writers are told whose write is not there: of a failed commit, once the log was read, and of a closed store.
+ * What writers are told whose write is not there, or not known to be: of a failed commit, and of a closed store.
  */
 import { StoreClosedError, StoreFailedError, StoreFullError, isStatusError, isStoreFailed, isStoreFull } from '../../schemas/index.js';
 
@@ -12,6 +12,11 @@ export function notWritten(cause: unknown): Error {
     `the commit failed (${reasonOf(cause)}); the store was opened again and the write is not there: nothing was written`,
     { cause, inDoubt: false },
   );
+}
+
+/** Nobody can tell: the log could not be read. */
+export function unknownOutcome(what: string, cause: unknown): StoreFailedError {
+  return new StoreFailedError(`${what}: whether the write happened is not known`, { cause, inDoubt: true });
 }
 
 function reasonOf(error: unknown): string {

@@ -2,7 +2,7 @@
  * What the commit queue is given, and what it needs of the store around it.
  */
 import type { Deps } from '../deps.js';
-import type { Engine, Key } from '../engine.js';
+import type { Engine, Key, Premise } from '../engine.js';
 import type { Form } from '../form.js';
 import type { Feed, FeedBatch } from '../watch/feed.js';
 import type { KeyState, Origin, Planned, PlannedExpect, PlannedWrite, States } from './states.js';
@@ -73,6 +73,10 @@ export interface QueueHost {
   foreign(from: number, until: number): Promise<readonly { readonly batch: FeedBatch; readonly versions: readonly number[] }[]>;
   /** After a failed commit: a fresh engine on the same data. Rejects when there is none to be had. */
   reopen(cause: unknown): Promise<void>;
+  /** What all plans rest on at the moment: the same object for as long as they do. */
+  premises(): readonly Premise[];
+  /** Takes in what others did to the premises; what is planned is planned anew then. */
+  reload(): Promise<void>;
   /** Told once the queue has stopped for good. */
   failed(error: Error): void;
   /** Told of each change in the committing turn; `form` undefined: removed. */

@@ -1,7 +1,7 @@
 /**
  * Between what is planned and what an engine and the feed see of it.
  */
-import type { Key, Precondition, RevisionRef, Verb } from '../engine.js';
+import type { CommitResult, Key, Precondition, RevisionRef, Verb } from '../engine.js';
 import type { Form } from '../form.js';
 import type { FeedEvent } from '../watch/feed.js';
 import type { Planned, PlannedExpect, PlannedWrite } from './states.js';
@@ -72,4 +72,9 @@ export function preconditions(expect: readonly PlannedExpect[]): Precondition[] 
 
 function revisionOf(planned: Planned): RevisionRef {
   return planned.state === 'committed' ? planned.revision : { request: planned.place };
+}
+
+/** Whether a batch was refused as a whole: what it was planned from is no longer so. */
+export function isUnfounded([first]: readonly CommitResult[]): boolean {
+  return first?.ok === false && 'meta' in first.failed;
 }

@@ -169,6 +169,8 @@ export class TransactionRun {
         let bytes = 0;
         for (const local of options.discard ? [] : this.#locals.values()) {
           if (!local.dirty) continue;
+          // What it computed may rest on another idea of what is sealed.
+          if (!this.#host.writer.isInForce(local.info)) throw new Restart();
           const { object } = local.seen;
           const before = this.#host.writer.seen(local.info, local.state.form);
           const isSame =

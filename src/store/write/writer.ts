@@ -22,6 +22,8 @@ export interface WriterHost {
   readonly deps: Deps;
   readonly codec: ObjectCodec;
   readonly strictNamespaces: boolean;
+  /** The info to write by, in the place of one that was resolved before. @throws when the type may not be written by now */
+  inForce(info: TypeInfo): TypeInfo;
   /** Whether what is written is kept decoded, instead of being decoded again once somebody looks at it. */
   keeps(): boolean;
   /** Whether anybody watches. */
@@ -54,6 +56,11 @@ export class Writer {
     // Many writes share a millisecond, and formatting one costs as much as a small encode.
     if (ms !== this.#moment.ms) this.#moment = { ms, text: new Date(ms).toISOString() };
     return { info, key, now: this.#moment.text, uuid: this.#uuid };
+  }
+
+  /** Whether an info that was resolved before still says how to write. @throws when the type may not be written by now */
+  isInForce(info: TypeInfo): boolean {
+    return this.#host.inForce(info) === info;
   }
 
   /** What can be seen of a state; the caller must not change it. */
@@ -140,7 +147,7 @@ export class Writer {
 
   /** A plain write of one object as an operation of the commit queue. */
   operation(
-    info: TypeInfo,
+    resolved: TypeInfo,
     key: Key,
     mutation: Mutation,
     options: { readonly source?: string | undefined; readonly dryRun?: boolean | undefined },
@@ -150,6 +157,7 @@ export class Writer {
       // A dry run commits nothing that would find out.
       expectsNothing: mutation.creates === true && options.dryRun !== true,
       plan: (states): Decision<Stored> => {
+        const info = this.#host.inForce(resolved);
         const state = states[0]!;
         const revision = typeof state.origin === 'number' ? state.origin : undefined;
         const previous = this.seen(info, state.form);
