@@ -10,14 +10,15 @@
  * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
  */
 import { AbortedError, StoreFailedError, isStatusError } from '../../schemas/index.js';
-import type { CommitRequest, CommitResult, Key, Premise } from '../engine.js';
+import type { CommitResult, Key, Premise } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
 import { Form } from '../form.js';
 import { notWritten, unknownOutcome } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Job, Operation, QueueHost, QueueLimits, Sent } from './operation.js';
-import { CommittedEvent, canTell, isUnfounded, preconditions } from './request.js';
+import { CommittedEvent, canTell, isUnfounded, takeBatch } from './request.js';
+import type { Batch } from './request.js';
 import { Room } from './room.js';
 import type { Stored } from './rules.js';
 import { Planned } from './states.js';
@@ -334,30 +335,11 @@ export class CommitQueue {
     if (this.#stopped === undefined && (this.#pending.length > 0 || this.#catchUp) && !this.#planning) void this.#send();
   }
 
-  /** Takes what fits from the front, with everything it rests on resolved to revisions or to places in this batch. */
-  #nextBatch(): { batch: Sent[]; requests: CommitRequest[] } {
-    const batch: Sent[] = [];
-    const requests: CommitRequest[] = [];
-    let bytes = 0;
-    let taken = 0;
-    for (const sent of this.#pending) {
-      const { planned } = sent;
-      if (batch.length >= this.#limits.batch || (batch.length > 0 && bytes + planned.bytes > this.#limits.batchBytes)) break;
-      taken += 1;
-      this.#pendingBytes -= planned.bytes;
-      const expect = preconditions(planned.expect);
-      if (expect === undefined) {
-        this.#replan(sent);
-        continue;
-      }
-      planned.place = batch.length;
-      bytes += planned.bytes;
-      batch.push(sent);
-      requests.push({ id: planned.id, writes: planned.writes.map(({ write }) => write), expect });
-    }
-    this.#pending.splice(0, taken);
+  #nextBatch(): Batch {
+    const next = takeBatch(this.#pending, this.#limits, (unfounded) => this.#replan(unfounded));
+    for (const { planned } of this.#pending.splice(0, next.taken)) this.#pendingBytes -= planned.bytes;
     this.#room.admit();
-    return { batch, requests };
+    return next;
   }
 
   /** Nothing is planned before all of it is back in line: it comes in the order it came in. */

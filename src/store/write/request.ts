@@ -1,9 +1,10 @@
 /**
  * Between what is planned and what an engine and the feed see of it.
  */
-import type { CommitResult, Key, Precondition, RevisionRef, Verb } from '../engine.js';
+import type { CommitRequest, CommitResult, Key, Precondition, RevisionRef, Verb } from '../engine.js';
 import type { Form } from '../form.js';
 import type { FeedEvent } from '../watch/feed.js';
+import type { QueueLimits, Sent } from './operation.js';
 import type { Planned, PlannedExpect, PlannedWrite } from './states.js';
 
 /** A write that was committed, as the feed tells it; its objects are decoded when a watcher comes to them. */
@@ -42,8 +43,42 @@ export function canTell(writes: readonly PlannedWrite[]): boolean {
   return writes.every(({ write, previous }) => previous !== undefined || write.meta.verb === 'create');
 }
 
+/** What goes to the engine at once. */
+export interface Batch {
+  readonly batch: readonly Sent[];
+  readonly requests: readonly CommitRequest[];
+  /** How many were looked at, those that were dropped included. */
+  readonly taken: number;
+}
+
+/**
+ * What fits from the front, with everything it rests on resolved to revisions or to places in this batch. `drop` is given
+ * what rests on something that failed, and settles it at once: what comes behind may rest on that in turn.
+ */
+export function takeBatch(pending: readonly Sent[], limits: QueueLimits, drop: (sent: Sent) => void): Batch {
+  const batch: Sent[] = [];
+  const requests: CommitRequest[] = [];
+  let bytes = 0;
+  let taken = 0;
+  for (const sent of pending) {
+    const { planned } = sent;
+    if (batch.length >= limits.batch || (batch.length > 0 && bytes + planned.bytes > limits.batchBytes)) break;
+    taken += 1;
+    const expect = preconditions(planned.expect);
+    if (expect === undefined) {
+      drop(sent);
+      continue;
+    }
+    planned.place = batch.length;
+    bytes += planned.bytes;
+    batch.push(sent);
+    requests.push({ id: planned.id, writes: planned.writes.map(({ write }) => write), expect });
+  }
+  return { batch, requests, taken };
+}
+
 /** What must hold at commit, as revisions or as places in the same batch; undefined: something it rests on has failed. */
-export function preconditions(expect: readonly PlannedExpect[]): Precondition[] | undefined {
+function preconditions(expect: readonly PlannedExpect[]): Precondition[] | undefined {
   const resolved: Precondition[] = [];
   for (const each of expect) {
     if ('key' in each) {
