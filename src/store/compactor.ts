@@ -5,6 +5,7 @@
  * time, in small steps; a failed one is logged and tried again at the next beat, nothing is lost by it. The window is longer
  * than asked by two beats at most, and a beat is a fraction of it: else a file would have room for several windows.
  */
+import type { Ages } from './ages.js';
 import type { Deps, Timer } from './deps.js';
 import type { Engine, RetentionPolicy } from './engine.js';
 
@@ -21,6 +22,8 @@ const SHORTEST_BEAT = 1000;
 export interface CompactorHost {
   readonly deps: Deps;
   readonly retain: RetentionPolicy;
+  /** What history is aged by; told of what there is at every look, and written down. */
+  readonly ages: Ages;
   engine(): Engine;
   visible(): number;
 }
@@ -53,11 +56,15 @@ export class Compactor {
     this.#timer?.cancel();
     this.#abort.abort();
     await this.#running?.catch(() => {});
+    // Without it what was written last counts as younger than it is: no reason to fail a close.
+    this.#host.ages.note(this.#host.visible());
+    await this.#host.ages.save({ last: true }).catch(() => {});
   }
 
   /** Compacts up to `revision`, after what is running. */
   async compact(revision: number): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => {});
+    this.#host.ages.note(this.#host.visible());
     this.#running = this.#host
       .engine()
       .compact(revision, { retain: this.#host.retain, signal: this.#abort.signal })
@@ -90,6 +97,7 @@ export class Compactor {
   async #beat(): Promise<void> {
     const now = this.#host.deps.clock.monotonic();
     const current = this.#host.visible();
+    this.#host.ages.note(current);
     if (this.#samples.at(-1)?.revision !== current) this.#samples.push({ revision: current, at: now });
     let target = 0;
     while (this.#samples.length > 1 && now - this.#samples[1]!.at >= this.#limits.timeMs) this.#samples.shift();
@@ -104,6 +112,7 @@ export class Compactor {
       target = Math.max(target, compacted + Math.ceil((current - compacted) * over));
     }
     if (target > compacted) await this.compact(target);
+    await this.#host.ages.save();
   }
 
   /** In time for both bounds: a fraction of the window's time, or when the bytes would be full at the speed they came with since the last look. */

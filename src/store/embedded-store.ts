@@ -6,6 +6,7 @@
  */
 import { BadRequestError } from '../schemas/index.js';
 import type { AnyDefinition } from '../schemas/index.js';
+import { Ages } from './ages.js';
 import { deleteCollection } from './delete-collection.js';
 import { Compactor } from './compactor.js';
 import type { Deps } from './deps.js';
@@ -93,6 +94,7 @@ export class EmbeddedStore implements Store {
   readonly #ended = new AbortController();
   readonly #writing: WriteSideHost;
   readonly #transactions: Transactions;
+  readonly #ages: Ages;
   readonly #compactor: Compactor;
   readonly #keys: KeyKeeper;
   readonly #namespaces = new Map<string, 'active' | 'terminating'>();
@@ -154,10 +156,10 @@ export class EmbeddedStore implements Store {
       },
       { prefix: `${parts.writer}.` },
     );
-    this.#compactor = new Compactor(
-      { ...shared, retain: retentionPolicy({ historyOf: (type) => this.#registry.historyOf(type), now: () => deps.clock.now() }) },
-      options.window,
-    );
+    const ages = new Ages({ clock: deps.clock, meta: this.#engine.meta });
+    this.#ages = ages;
+    const retain = retentionPolicy({ historyOf: (type) => this.#registry.historyOf(type), ageOf: (revision) => ages.of(revision) });
+    this.#compactor = new Compactor({ ...shared, retain, ages }, options.window);
     this.#keys = new KeyKeeper({
       deps,
       secrets: parts.secrets,
@@ -246,6 +248,7 @@ export class EmbeddedStore implements Store {
       this.#namespaces.set(key.name, object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
     }
     this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
+    await this.#ages.load(this.#feed.visible);
     this.#compactor.start();
     await this.#keys.start();
   }

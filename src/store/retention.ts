@@ -10,12 +10,18 @@ import type { RetentionPolicy } from './engine.js';
 /** Versions older than this are dropped where a type sets no age of its own, ms: 30 days. */
 export const historyAgeDefaultMs = 30 * 24 * 3600 * 1000;
 
-export function retentionPolicy(options: { historyOf(type: string): AnyDefinition['history']; now(): number }): RetentionPolicy {
+export interface RetentionOptions {
+  historyOf(type: string): AnyDefinition['history'];
+  /** For how long a revision has been there, ms. Not by the time that is written in it: that was told by a wall clock, which jumps. */
+  ageOf(revision: number): number;
+}
+
+export function retentionPolicy(options: RetentionOptions): RetentionPolicy {
   return (key, versions) => {
     const keep = new Set<number>();
     const history = options.historyOf(key.type);
     if (history === false) return keep;
-    const oldest = options.now() - (history.maxAgeMs ?? historyAgeDefaultMs);
+    const oldest = history.maxAgeMs ?? historyAgeDefaultMs;
     let generations = 0;
     let last: string | undefined;
     for (const version of versions) {
@@ -25,7 +31,7 @@ export function retentionPolicy(options: { historyOf(type: string): AnyDefinitio
       generations += 1;
       if (generations > history.maxVersions) break;
       // The newest version tells what the object is, or that it is gone: it goes with the rest of its history, by age.
-      if (version.time < oldest && generations > 1) break;
+      if (generations > 1 && options.ageOf(version.revision) > oldest) break;
       keep.add(version.revision);
     }
     return keep;
