@@ -13,7 +13,7 @@ import type { Deps } from './deps.js';
 import { KeyKeeper } from './encryption/key-keeper.js';
 import type { Secrets } from './encryption/secrets.js';
 import type { Engine, Key } from './engine.js';
-import type { Form } from './form.js';
+import { Form } from './form.js';
 import { addressOf, keyId, parseRevision } from './keys.js';
 import { ObjectCodec } from './object-codec.js';
 import type { CompiledOptions } from './options.js';
@@ -57,6 +57,7 @@ import type { KeyState } from './write/states.js';
 import { createWriteSide } from './write-side.js';
 import type { WriteSideHost } from './write-side.js';
 import { Writer } from './write/writer.js';
+import type { Namespace } from './write/writer.js';
 
 export interface StoreParts {
   readonly id: string;
@@ -97,7 +98,8 @@ export class EmbeddedStore implements Store {
   readonly #ages: Ages;
   readonly #compactor: Compactor;
   readonly #keys: KeyKeeper;
-  readonly #namespaces = new Map<string, 'active' | 'terminating'>();
+  /** All that there are, by name. */
+  readonly #namespaces = new Map<string, Namespace>();
   readonly #engine: SteadyEngine;
   #unlisten: () => void = () => {};
   #closing: Promise<void> | undefined;
@@ -140,7 +142,7 @@ export class EmbeddedStore implements Store {
       inForce: (info) => this.#registry.inForce(info),
       keeps: () => this.#engine.capabilities.decoded,
       followed: () => this.#hub.size > 0,
-      namespaceState: (name) => this.#namespaceState(name),
+      namespace: (name) => this.#namespace(name),
     });
     this.#queue = new CommitQueue(
       {
@@ -245,7 +247,7 @@ export class EmbeddedStore implements Store {
     const namespaces = this.#registry.resolve('namespace');
     for (const { key, object, error } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
       if (error !== undefined) this.deps.logger.warn({ err: error }, 'a namespace cannot be opened; it counts as active');
-      this.#namespaces.set(key.name, object.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
+      this.#applied(key, new Form(object));
     }
     this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
     await this.#ages.load(this.#feed.visible);
@@ -441,14 +443,14 @@ export class EmbeddedStore implements Store {
   #applied(key: Key, form: Form | undefined): void {
     if (key.type !== 'namespace') return;
     if (form === undefined) this.#namespaces.delete(key.name);
-    else this.#namespaces.set(key.name, form.glimpse.metadata.deletionTimestamp === undefined ? 'active' : 'terminating');
+    else this.#namespaces.set(key.name, { key, origin: Number(form.glimpse.metadata.resourceVersion), form });
   }
 
-  #namespaceState(name: string): 'active' | 'terminating' | undefined {
+  #namespace(name: string): Namespace | undefined {
     const planned = this.#states.tentative(keyId({ type: 'namespace', namespace: '', name }));
     if (planned === undefined) return this.#namespaces.get(name);
-    if (planned.form === undefined) return undefined;
-    return planned.form.glimpse.metadata.deletionTimestamp === undefined ? 'active' : 'terminating';
+    const { key, origin, form } = planned;
+    return form && { key, origin, form };
   }
 
   #failed(error: Error): void {

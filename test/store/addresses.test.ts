@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StatusError, isForbidden } from '../../src/schemas/index.js';
-import { memoryEngine, openStore } from '../../src/store/index.js';
+import { deferred, memoryEngine, openStore } from '../../src/store/index.js';
 import { brief, engines, onStorage, take } from './on-engines.js';
 
 describe.each(engines)('namespaces on the %s engine', (engine) => {
@@ -21,6 +21,60 @@ describe.each(engines)('namespaces on the %s engine', (engine) => {
       await store.delete('namespace', undefined, 'prod');
       await expect(store.create('plain', 'prod', 'b', {})).rejects.toSatisfy(isForbidden);
       await store.update('plain', 'prod', 'a', { still: 'writable' });
+    }),
+  );
+
+  it(
+    'that goes away while a transaction is about to make something in it refuses that, and leaves nothing',
+    onStorage(engine, async ({ open }) => {
+      const store = await open({ strictNamespaces: true });
+      for (const finalizers of [[], ['example.com/hold']]) {
+        const name = finalizers.length === 0 ? 'gone' : 'going';
+        await store.create('namespace', undefined, name, { metadata: { finalizers } });
+        const reached = deferred();
+        const gate = deferred();
+        const runs: string[] = [];
+        const making = store.transaction(async (tx) => {
+          runs.push(name);
+          await tx.create('plain', name, 'x', {});
+          reached.resolve();
+          await gate.promise;
+        });
+        await reached.promise;
+        await store.delete('namespace', undefined, name);
+        gate.resolve();
+        await expect(making).rejects.toSatisfy(isForbidden);
+        expect(runs).toHaveLength(2);
+        expect((await store.list('plain', name)).items).toEqual([]);
+      }
+    }),
+  );
+
+  it(
+    'is as a transaction has made it, for what the transaction makes in it',
+    onStorage(engine, async ({ open }) => {
+      const store = await open({ strictNamespaces: true });
+      await store.transaction(async (tx) => {
+        await tx.create('namespace', undefined, 'new', {});
+        await tx.create('plain', 'new', 'x', {});
+      });
+      expect((await store.list('plain', 'new')).items).toHaveLength(1);
+      await store.create('namespace', undefined, 'held', { metadata: { finalizers: ['example.com/hold'] } });
+      for (const name of ['new', 'held']) {
+        const revision = store.revision;
+        await expect(
+          store.transaction(async (tx) => {
+            await tx.delete('namespace', undefined, name);
+            await tx.create('plain', name, 'y', {});
+          }),
+        ).rejects.toSatisfy(isForbidden);
+        expect(store.revision).toBe(revision);
+      }
+      // What is there already stays writable.
+      await store.transaction(async (tx) => {
+        await tx.delete('namespace', undefined, 'new');
+        await tx.update('plain', 'new', 'x', { still: 'writable' });
+      });
     }),
   );
 
@@ -48,6 +102,26 @@ describe.each(engines)('namespaces on the %s engine', (engine) => {
       for (const type of types) expect((await store.list(type)).items).toHaveLength(type === 'svc' ? 16 : 20);
       expect(await store.getHistory('svc', 'prod', 'a')).toHaveLength(2);
       expect(await store.getHistory('svc', 'prod', 'a-b')).toHaveLength(2);
+    }),
+  );
+});
+
+describe('a namespace that another process deletes', () => {
+  it(
+    'takes nothing in any more, though this process has not heard of it yet',
+    onStorage('lmdb', async ({ open }) => {
+      const mine = await open({ strictNamespaces: true });
+      const theirs = await open({ strictNamespaces: true });
+      for (let round = 0; round < 5; round += 1) {
+        await mine.create('namespace', undefined, 'prod', {});
+        await mine.create('plain', 'prod', 'first', {});
+        while (theirs.revision !== mine.revision) await theirs.deps.scheduler.turn();
+        await theirs.delete('namespace', undefined, 'prod');
+        await expect(mine.create('plain', 'prod', `late-${round}`, {})).rejects.toSatisfy(isForbidden);
+        await expect(mine.transaction((tx) => tx.create('plain', 'prod', `late-${round}`, {}))).rejects.toSatisfy(isForbidden);
+        await mine.delete('plain', 'prod', 'first');
+        expect((await mine.list('plain')).items).toEqual([]);
+      }
     }),
   );
 });

@@ -12,7 +12,7 @@ export type Decision<R> =
   | {
       readonly type: 'write';
       readonly writes: readonly PlannedWrite[];
-      readonly expect?: readonly PlannedExpect[];
+      readonly expect?: readonly PlannedExpect[] | undefined;
       readonly value: (revision: number) => R;
     }
   | { readonly type: 'done'; readonly value: () => R; readonly dependsOn?: readonly Origin[] };

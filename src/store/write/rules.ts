@@ -218,15 +218,14 @@ export function checkSize(info: TypeInfo, key: Key, bytes: number): void {
   }
 }
 
-/** @throws {ForbiddenError} when the namespace is going away, or (strict namespaces) was never made. */
-export function checkNamespace(key: Key, state: 'active' | 'terminating' | undefined, strict: boolean): void {
-  if (key.namespace === '') return;
-  if (state === 'terminating') {
+/** Whether an object may be made in a namespace, given the newest state of that. @throws {ForbiddenError} when it is going away, or (strict namespaces) is not there. */
+export function checkNamespace(key: Key, space: Stored | undefined, strict: boolean): void {
+  if (space?.metadata.deletionTimestamp !== undefined) {
     throw new ForbiddenError(`cannot create ${describeKey(key)}: namespace "${key.namespace}" is being deleted`, {
       details: detailsOf(key),
     });
   }
-  if (strict && state === undefined) {
+  if (strict && space === undefined) {
     throw new ForbiddenError(
       `cannot create ${describeKey(key)}: namespace "${key.namespace}" does not exist, and this store was opened with strictNamespaces. Create the namespace first`,
       {

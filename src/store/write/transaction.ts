@@ -11,7 +11,7 @@ import type { Key, Prefix } from '../engine.js';
 import { Form, UnopenedForm } from '../form.js';
 import { keyId, prefixId } from '../keys.js';
 import type { SharedItem } from '../read/reader.js';
-import type { TypeInfo } from '../registry.js';
+import type { TypeInfo, TypeRegistry } from '../registry.js';
 import type { FailedItem } from '../types.js';
 import type { Decision, Operation } from './operation.js';
 import type { Mutation } from './mutations.js';
@@ -30,6 +30,7 @@ export class Restart extends Error {
 export interface TransactionHost {
   readonly states: States;
   readonly writer: Writer;
+  readonly registry: Pick<TypeRegistry, 'found'>;
   visible(): number;
   read(key: Key): Promise<KeyState>;
   /** Everything under a prefix at a visible revision, as shared forms. */
@@ -111,6 +112,7 @@ export class TransactionRun {
 
   async write(info: TypeInfo, key: Key, mutation: Mutation): Promise<Stored> {
     const local = await this.#local(info, key);
+    const space = local.seen.object === undefined ? await this.#namespace(key) : undefined;
     const revision = !local.dirty && typeof local.state.origin === 'number' ? local.state.origin : undefined;
     const before = local.seen.object;
     const effect = this.#host.writer.effect(info, key, mutation, local.seen, revision);
@@ -122,6 +124,7 @@ export class TransactionRun {
         local.dirty = true;
         return cloneJson(before!);
       case 'put':
+        if (before === undefined) this.#host.writer.admit(key, space?.seen.object);
         local.seen = { object: effect.next, error: undefined };
         local.dirty = true;
         return cloneJson(effect.next);
@@ -198,6 +201,12 @@ export class TransactionRun {
         return { type: 'write', writes, expect, value: () => value };
       },
     };
+  }
+
+  /** The namespace that something is about to be made in: read as everything else is, so that what this transaction did to it counts, and what others do. */
+  async #namespace({ namespace }: Key): Promise<Local | undefined> {
+    if (namespace === '') return undefined;
+    return this.#local(this.#host.registry.found('namespace'), { type: 'namespace', namespace: '', name: namespace });
   }
 
   async #local(info: TypeInfo, key: Key): Promise<Local> {

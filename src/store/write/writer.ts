@@ -16,7 +16,14 @@ import { remove } from './mutations.js';
 import type { Effect, Mutation } from './mutations.js';
 import { checkNamespace, checkSize, stampRevision } from './rules.js';
 import type { Stored, Subject } from './rules.js';
-import type { KeyState, PlannedWrite } from './states.js';
+import type { KeyState, Origin, PlannedWrite } from './states.js';
+
+/** A namespace object, and where its state comes from: what is made in it rests on that. */
+export interface Namespace {
+  readonly key: Key;
+  readonly origin: Origin;
+  readonly form: Form;
+}
 
 export interface WriterHost {
   readonly deps: Deps;
@@ -28,7 +35,8 @@ export interface WriterHost {
   keeps(): boolean;
   /** Whether anybody watches. */
   followed(): boolean;
-  namespaceState(name: string): 'active' | 'terminating' | undefined;
+  /** The newest state of a namespace, as far as it takes no read; undefined: there is none. */
+  namespace(name: string): Namespace | undefined;
 }
 
 /** What a mutation is given of a state. */
@@ -75,14 +83,17 @@ export class Writer {
     }
   }
 
-  /** Runs a mutation and checks what every write must keep. @throws why the object cannot be opened, where that is needed */
+  /** Runs a mutation. @throws why the object cannot be opened, where that is needed */
   effect(info: TypeInfo, key: Key, mutation: Mutation, { object, error }: Seen, revision: number | undefined): Effect {
     if (error !== undefined && mutation.unopened !== true) throw error;
     const effect = mutation(this.subject(info, key), object, revision);
-    if (effect.type === 'put' && object === undefined)
-      checkNamespace(key, this.#host.namespaceState(key.namespace), this.#host.strictNamespaces);
     // What cannot be opened cannot be written again: it goes at once, and no finalizer is waited for.
     return error === undefined ? effect : remove;
+  }
+
+  /** Whether an object may be made in its namespace, given that. @throws {ForbiddenError} */
+  admit(key: Key, namespace: Stored | undefined): void {
+    if (key.namespace !== '') checkNamespace(key, namespace, this.#host.strictNamespaces);
   }
 
   /** The write that takes a key from its state to `next` (undefined: removed). */
@@ -172,6 +183,8 @@ export class Writer {
             return { type: 'write', writes: [write], value: () => cloneJson(this.seen(info, write.previous).object!) };
           }
           case 'put': {
+            const space = previous.object === undefined && key.namespace !== '' ? this.#host.namespace(key.namespace) : undefined;
+            if (previous.object === undefined) this.admit(key, space?.form.glimpse);
             const write = this.draft(info, state, effect.next, options.source);
             if (options.dryRun === true) {
               return {
@@ -185,6 +198,8 @@ export class Writer {
             return {
               type: 'write',
               writes: [write],
+              // It is only made if its namespace still is as it was looked at: other processes write too.
+              expect: space && [space],
               value: (revision) => withRevision(own ? effect.next : cloneJson(effect.next), revision),
             };
           }
