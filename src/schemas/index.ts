@@ -4,7 +4,7 @@ export type { DeepReadonly, Json, Jsonify } from './json.js';
 export { checkJson, findForbiddenKey, MAX_DEPTH } from './json-check.js';
 export { diffPaths, getPath, joinPath, parsePath, setPath } from './json-path.js';
 export { mergePatch } from './merge-patch.js';
-export { printable, show } from './text.js';
+export { alternatives, printable, show } from './text.js';
 export * from './errors.js';
 export type { Condition, KubeObject, ObjectKey, ObjectMeta, ObjectMetaInput, OwnerReference } from './metadata.js';
 export * from './names.js';

@@ -3,6 +3,7 @@
  */
 import { isConflict, isNotFound } from '../schemas/index.js';
 import type { CollectionOptions, ListResult, Store, TypeRef } from './types.js';
+import { checkOptions } from './verb-options.js';
 import type { Stored } from './write/rules.js';
 
 /** How many deletes are under way at once. */
@@ -14,6 +15,7 @@ export async function deleteCollection<T extends TypeRef>(
   namespace: string | undefined,
   options: CollectionOptions = {},
 ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
+  checkOptions('deleteCollection', options);
   const { labelSelector, fieldSelector, ...rest } = options;
   const found = (await store.list(type, namespace, { labelSelector, fieldSelector })) as unknown as ListResult<Stored>;
   // What cannot be opened cannot be selected either; without a selector it goes with the rest.

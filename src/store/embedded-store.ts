@@ -46,6 +46,7 @@ import type {
   Watch,
   WatchOptions,
 } from './types.js';
+import { checkOptions } from './verb-options.js';
 import { Feed } from './watch/feed.js';
 import type { FeedBatch } from './watch/feed.js';
 import { WatchHub } from './watch/watch-hub.js';
@@ -296,6 +297,7 @@ export class EmbeddedStore implements Store {
     options: HistoryOptions = {},
   ): Promise<HistoricalVersion<CachedResource<T>>[]> {
     this.#check();
+    checkOptions('getHistory', options);
     const { info, key } = this.#address(type, namespace, name, 'read');
     return (await this.#reader.history(info, key, options)) as never;
   }

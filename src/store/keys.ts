@@ -2,7 +2,7 @@
  * Addresses: from what a caller says to the key an engine sees, and back. One parser for scopes, shared by list, watch,
  * delete and indexes, so that `all` means the same everywhere and `prod` never sees `production`.
  */
-import { BadRequestError, invalid, nameCauses, namespaceCauses, typeNameCauses } from '../schemas/index.js';
+import { BadRequestError, invalid, nameCauses, namespaceCauses, show, typeNameCauses } from '../schemas/index.js';
 import type { Key, Prefix } from './engine.js';
 
 /** A key as one string: a map key. The parts are validated, so the NUL between them is never inside one. */
@@ -56,9 +56,9 @@ export function describeKey(key: Key): string {
 
 /** A revision as callers write it, parsed; `what` names the option in the error. */
 export function parseRevision(text: string, what: string): number {
-  const revision = /^(0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN;
+  const revision = typeof text === 'string' && /^(0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN;
   if (!Number.isSafeInteger(revision)) {
-    throw new BadRequestError(`${what} must be a decimal revision such as "42", not "${text.slice(0, 40)}"`);
+    throw new BadRequestError(`${what} must be a decimal revision as a text, such as "42", not ${show(text)}`);
   }
   return revision;
 }

@@ -6,7 +6,7 @@
  * definition can read such objects but not write them: validation and encryption cannot be walked around. That holds at
  * commit: `text` is what infos were made from, and no write is committed when the store remembers something else by then.
  */
-import { ForbiddenError, InvalidError, UnknownTypeError, builtinTypes, validatorOf } from '../schemas/index.js';
+import { BadRequestError, ForbiddenError, InvalidError, UnknownTypeError, builtinTypes, show, validatorOf } from '../schemas/index.js';
 import type { AnyDefinition, JsonSchema, ResourceValidator } from '../schemas/index.js';
 import type { EngineMeta } from './engine.js';
 import { checkTypeName } from './keys.js';
@@ -93,6 +93,8 @@ export class TypeRegistry {
 
   /** The type behind a reference. @throws {UnknownTypeError} under strict types for a name nobody defined. */
   resolve(ref: TypeRef): TypeInfo {
+    if (typeof ref !== 'string' && typeof (ref as AnyDefinition | null)?.type !== 'string')
+      throw new BadRequestError(`a type is named by its definition, or by its exact name such as "service", not by ${show(ref)}`);
     if (typeof ref !== 'string') return this.#infos.get(ref.type)?.definition === ref ? this.#infos.get(ref.type)! : this.register(ref);
     const known = this.#infos.get(ref);
     if (known !== undefined) return known;

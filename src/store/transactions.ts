@@ -5,12 +5,13 @@
  * other at the speed of memory and share commits.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { BadRequestError, ForbiddenError } from '../schemas/index.js';
+import { BadRequestError, ForbiddenError, show } from '../schemas/index.js';
 import type { Ids } from './deps.js';
 import { scopeNamespace } from './keys.js';
 import { selectItems } from './read/reader.js';
 import type { TypeInfo, TypeRegistry } from './registry.js';
 import type { ListOptions, Transaction, TransactionOptions } from './types.js';
+import { checkOptions } from './verb-options.js';
 import { createVerbs } from './verbs.js';
 import type { CommitQueue } from './write/commit-queue.js';
 import { Restart, TransactionRun, conflictAfter } from './write/transaction.js';
@@ -64,9 +65,9 @@ export class Transactions {
 
   async run<R>(run: (tx: Transaction) => Promise<R> | R, options: TransactionOptions): Promise<R> {
     this.#host.check();
+    checkOptions('transaction', options);
+    if (typeof run !== 'function') throw new BadRequestError(`a transaction takes a function that is given its tx, not ${show(run)}`);
     const { retries = transactionRetries } = options;
-    if (!Number.isInteger(retries) || retries < 0)
-      throw new BadRequestError(`retries must be a whole number of at least 0, not ${String(retries)}`);
     await this.#host.before();
     for (let attempt = 1; attempt <= retries + 1; attempt += 1) {
       const release = attempt === 1 ? () => {} : await this.#enterGate();

@@ -4,12 +4,14 @@
  * Invariants: input is checked and copied at the call, so changing it while a write is in flight changes nothing; an address
  * is validated before anything is read.
  */
-import { InvalidError, checkJson, cloneJson, invalid, isAlreadyExists, nameCauses } from '../schemas/index.js';
+import { BadRequestError, InvalidError, checkJson, cloneJson, invalid, isAlreadyExists, nameCauses, show } from '../schemas/index.js';
 import type { Ids } from './deps.js';
 import type { Key } from './engine.js';
 import { addressOf } from './keys.js';
 import type { TypeInfo, TypeRegistry } from './registry.js';
-import type { ListOptions, ListResult, StoreVerbs, WriteOptions } from './types.js';
+import type { GetOptions, ListOptions, ListResult, StoreVerbs, WriteOptions } from './types.js';
+import { NO_OPTIONS, checkOptions } from './verb-options.js';
+import type { VerbWithOptions } from './verb-options.js';
 import { applyMutation, createMutation, deleteMutation, modifyMutation, patchMutation, updateMutation } from './write/mutations.js';
 import type { Mutation } from './write/mutations.js';
 import type { Stored } from './write/rules.js';
@@ -42,39 +44,49 @@ export function createVerbs(executor: Executor): StoreVerbs {
       namespace: string | undefined,
       name: string | undefined,
       resource: unknown,
-      options: WriteOptions = {},
+      options: WriteOptions = NO_OPTIONS,
     ): Promise<Stored> {
       if (name === undefined) return generate(type, namespace, resource, options);
-      return write(type, namespace, name, options, (info) => createMutation(takeInput(executor, info, resource)));
+      return write('create', type, namespace, name, options, (info) => createMutation(takeInput(executor, info, resource)));
     },
-    async get(type: never, namespace: string | undefined, name: string, options: { resourceVersion?: string } = {}): Promise<Stored> {
+    async get(type: never, namespace: string | undefined, name: string, options: GetOptions = NO_OPTIONS): Promise<Stored> {
       executor.check();
+      checkOptions('get', options);
       const info = registry.resolve(type);
       return executor.read(info, addressOf(info.type, namespace, name, info.scope), options.resourceVersion);
     },
     async getByUid(type: never, uid: string): Promise<Stored> {
       executor.check();
+      if (typeof uid !== 'string' || uid === '') throw new BadRequestError(`getByUid takes the uid of an object, not ${show(uid)}`);
       return executor.readByUid(registry.resolve(type), uid);
     },
-    async list(type: never, namespace?: string, options: ListOptions<never> = {}): Promise<ListResult<Stored>> {
+    async list(type: never, namespace?: string, options: ListOptions<never> = NO_OPTIONS): Promise<ListResult<Stored>> {
       executor.check();
+      checkOptions('list', options);
       return executor.list(registry.resolve(type), namespace, options);
     },
-    update: (type: never, namespace: string | undefined, name: string, resource: unknown, options: WriteOptions = {}) =>
-      write(type, namespace, name, options, (info) => updateMutation(takeInput(executor, info, resource), options)),
-    patch: (type: never, namespace: string | undefined, name: string, patch: unknown, options: WriteOptions = {}) =>
-      write(type, namespace, name, options, (info) => patchMutation(takePatch(executor, info, patch), options)),
-    apply: (type: never, namespace: string | undefined, name: string, manifest: unknown, options: WriteOptions = {}) =>
-      write(type, namespace, name, options, (info) => applyMutation(takeInput(executor, info, manifest))),
-    modify: (type: never, namespace: string | undefined, name: string, change: (draft: never) => unknown, options: WriteOptions = {}) =>
-      write(type, namespace, name, options, (info) =>
+    update: (type: never, namespace: string | undefined, name: string, resource: unknown, options: WriteOptions = NO_OPTIONS) =>
+      write('update', type, namespace, name, options, (info) => updateMutation(takeInput(executor, info, resource), options)),
+    patch: (type: never, namespace: string | undefined, name: string, patch: unknown, options: WriteOptions = NO_OPTIONS) =>
+      write('patch', type, namespace, name, options, (info) => patchMutation(takePatch(executor, info, patch), options)),
+    apply: (type: never, namespace: string | undefined, name: string, manifest: unknown, options: WriteOptions = NO_OPTIONS) =>
+      write('apply', type, namespace, name, options, (info) => applyMutation(takeInput(executor, info, manifest))),
+    modify: (
+      type: never,
+      namespace: string | undefined,
+      name: string,
+      change: (draft: never) => unknown,
+      options: WriteOptions = NO_OPTIONS,
+    ) =>
+      write('modify', type, namespace, name, options, (info) =>
         modifyMutation(change as (draft: Stored) => unknown, options, (input) => executor.accept(info, input)),
       ),
-    delete: (type: never, namespace: string | undefined, name: string, options: WriteOptions = {}) =>
-      write(type, namespace, name, options, () => deleteMutation(options)),
+    delete: (type: never, namespace: string | undefined, name: string, options: WriteOptions = NO_OPTIONS) =>
+      write('delete', type, namespace, name, options, () => deleteMutation(options)),
   };
   /** Not an async function: its promise would cost more than the checks. */
   function write(
+    verb: VerbWithOptions,
     type: never,
     namespace: string | undefined,
     name: string,
@@ -83,6 +95,7 @@ export function createVerbs(executor: Executor): StoreVerbs {
   ): Promise<Stored> {
     try {
       executor.check();
+      checkOptions(verb, options);
       const info = registry.writable(type);
       const key = addressOf(info.type, namespace, name, info.scope);
       return executor.write(info, key, mutation(info), options);
@@ -92,6 +105,7 @@ export function createVerbs(executor: Executor): StoreVerbs {
   }
   async function generate(type: never, namespace: string | undefined, resource: unknown, options: WriteOptions): Promise<Stored> {
     executor.check();
+    checkOptions('create', options);
     const info = registry.writable(type);
     const input = takeInput(executor, info, resource);
     const prefix = generateNameIn(info, input);

@@ -9,6 +9,7 @@ import type { TypeRegistry } from './registry.js';
 import { Transactions } from './transactions.js';
 import type { Inside } from './transactions.js';
 import type { Store, StoreVerbs } from './types.js';
+import { NO_OPTIONS, checkOptions } from './verb-options.js';
 import { createVerbs } from './verbs.js';
 import type { CommitQueue } from './write/commit-queue.js';
 import type { Operation } from './write/operation.js';
@@ -53,8 +54,9 @@ export function createWriteSide(host: WriteSideHost): WriteSide {
       list: (info, namespace, list) => reader.list(info, namespace, list),
       write: (info, key, mutation, options) => submit(writer.operation(info, key, mutation, options), options.signal),
     }),
-    rollback: async (type, namespace, name, version, options = {}) => {
+    rollback: async (type, namespace, name, version, options = NO_OPTIONS) => {
       host.check();
+      checkOptions('rollback', options);
       const info = registry.writable(type);
       const key = addressOf(info.type, namespace, name, info.scope);
       const old = await reader.version(info, key, version);

@@ -30,7 +30,8 @@ import type { Stored } from '../write/rules.js';
 import { fieldIndex } from '../write/writer.js';
 import { decodeContinue, encodeContinue, questionOf } from './continue-token.js';
 import { Places } from './places.js';
-import { isKeyOrder, sortItems, sortPaths } from './sort.js';
+import { isKeyOrder, parseSort, sortItems } from './sort.js';
+import type { SortField } from './sort.js';
 import { whenVisible } from './to-come.js';
 import type { ToComeHost } from './to-come.js';
 
@@ -137,17 +138,16 @@ export class Reader {
     const prefix: Prefix = { type: info.type, namespace: scopeNamespace(namespace) };
     const selectors = parseSelectors(options, info);
     const { limit } = options;
-    if (limit !== undefined && (!Number.isInteger(limit) || limit < 1))
-      throw new BadRequestError(`limit must be a whole number of at least 1, not ${String(limit)}`);
-    if (limit !== undefined && options.sortBy !== undefined && !isKeyOrder(options.sortBy)) {
+    const order = sortOf(info, options);
+    const spaces = prefix.namespace !== undefined || info.scope === 'Cluster' ? 'one' : info.scope === 'Any' ? 'mixed' : 'several';
+    if ((limit !== undefined || options.continue !== undefined) && !isKeyOrder(order, spaces)) {
       throw new InvalidError(
-        'sortBy cannot be combined with limit: pages come in key order. Leave out limit, or sort by metadata.namespace and metadata.name',
+        'sortBy cannot be combined with limit: pages come in the order of the keys. Leave out limit, or sort by metadata.namespace and then metadata.name (in one namespace by metadata.name)',
         {
           causes: [{ reason: 'FieldValueForbidden', field: 'sortBy', message: 'not together with limit, unless by key' }],
         },
       );
     }
-    for (const path of sortPaths(options.sortBy)) refuseSensitive(info, path, 'sortBy');
     const question = questionOf([this.#host.id, info.type, prefix.namespace, selectors.labels?.toString(), selectors.fields?.toString()]);
     let at = options.resourceVersion === undefined ? undefined : await this.#at(options.resourceVersion);
     let after: Key | undefined;
@@ -183,7 +183,7 @@ export class Reader {
         else if (everything || matchesAll(object, selectors, filter)) items.push(object);
       }
     }
-    const sorted = options.sortBy === undefined ? items : sortItems(items, options.sortBy);
+    const sorted = order.length === 0 || limit !== undefined ? items : sortItems(items, order);
     const remaining = more && everything ? await this.#count(prefix, revision, last!) : undefined;
     return {
       items: sorted,
@@ -239,8 +239,6 @@ export class Reader {
 
   async history(info: TypeInfo, key: Key, options: HistoryOptions): Promise<HistoricalVersion<Stored>[]> {
     const { limit } = options;
-    if (limit !== undefined && (!Number.isInteger(limit) || limit < 1))
-      throw new BadRequestError(`limit must be a whole number of at least 1, not ${String(limit)}`);
     const before = options.before === undefined ? undefined : parseRevision(options.before, 'before');
     // One more than asked: a deletion shows the state before it.
     const entries = await this.#host
@@ -414,15 +412,25 @@ async function eachSettled<T>(entries: readonly Entry[], use: (entry: Entry) => 
 /** Filters and sorts what a transaction listed. */
 export function selectItems(info: TypeInfo, items: readonly Stored[], options: ListOptions<never>): Stored[] {
   const selectors = parseSelectors(options, info);
-  for (const path of sortPaths(options.sortBy)) refuseSensitive(info, path, 'sortBy');
+  const order = sortOf(info, options);
   const found = items.filter((item) => matchesAll(item, selectors, options.filter as ((object: unknown) => boolean) | undefined));
-  return options.sortBy === undefined ? found : sortItems(found, options.sortBy);
+  return order.length === 0 ? found : sortItems(found, order);
+}
+
+function sortOf(info: TypeInfo, options: ListOptions<never>): readonly SortField[] {
+  const order = parseSort(options.sortBy);
+  for (const { text } of order) refuseSensitive(info, text, 'sortBy');
+  return order;
 }
 
 export function matchesAll(object: Stored, selectors: ParsedSelectors, filter: ((object: unknown) => boolean) | undefined): boolean {
-  return (
-    (selectors.labels?.matches(object.metadata.labels) ?? true) && (selectors.fields?.matches(object) ?? true) && (filter?.(object) ?? true)
-  );
+  if (selectors.labels?.matches(object.metadata.labels) === false || selectors.fields?.matches(object) === false) return false;
+  if (filter === undefined) return true;
+  const kept: unknown = filter(object);
+  if (typeof kept !== 'object' || kept === null || !('then' in kept)) return Boolean(kept);
+  throw new InvalidError('filter must answer at once: await what it needs before the list, or filter what was listed', {
+    causes: [{ reason: 'FieldValueInvalid', field: 'filter', message: 'gave a promise' }],
+  });
 }
 
 function samePath(a: string, b: string): boolean {

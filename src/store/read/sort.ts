@@ -1,23 +1,48 @@
 /**
  * Ordering of lists by field values: stable, absent values last, by text, number or date.
+ *
+ * Invariant: an order is parsed once, at the edge; only one that is the order of keys may be cut into pages.
  */
-import { BadRequestError, fieldText, getPath } from '../../schemas/index.js';
+import { fieldText, getPath, invalid, parsePath, show } from '../../schemas/index.js';
+import type { Cause } from '../../schemas/index.js';
 import type { SortBy } from '../types.js';
 
-type Order = string | SortBy | readonly (string | SortBy)[];
+export interface SortField {
+  /** As it was written. */
+  readonly text: string;
+  readonly path: readonly string[];
+  readonly descending: boolean;
+  readonly as: 'text' | 'number' | 'date';
+}
 
-/** A stably sorted copy of `items`. @throws {BadRequestError} for an unknown way to compare */
-export function sortItems<T>(items: readonly T[], by: Order): T[] {
-  const fields = (Array.isArray(by) ? (by as readonly (string | SortBy)[]) : [by as string | SortBy]).map((field) =>
-    typeof field === 'string' ? { path: field } : field,
-  );
-  for (const field of fields) {
-    if (typeof field?.path !== 'string' || field.path === '') throw new BadRequestError('sortBy needs a path such as "spec.scale"');
-    if (!['text', 'number', 'date', undefined].includes(field.as))
-      throw new BadRequestError(`sortBy.as must be text, number or date, not "${String(field.as)}"`);
-    if (!['asc', 'desc', undefined].includes(field.order))
-      throw new BadRequestError(`sortBy.order must be asc or desc, not "${String(field.order)}"`);
-  }
+const NONE: readonly SortField[] = Object.freeze([]);
+
+/** An order as a caller says it; empty: as the keys are. @throws {InvalidError} */
+export function parseSort(by: string | SortBy | readonly (string | SortBy)[] | undefined): readonly SortField[] {
+  if (by === undefined) return NONE;
+  const given: readonly unknown[] = Array.isArray(by) ? by : [by];
+  return given.map((field, index) => parseField(field, Array.isArray(by) ? `sortBy[${index}]` : 'sortBy'));
+}
+
+function parseField(given: unknown, name: string): SortField {
+  const { path, as = 'text', order = 'asc' } = (typeof given === 'string' ? { path: given } : (given ?? {})) as Partial<SortBy>;
+  const causes: Cause[] = [];
+  if (typeof path !== 'string' || path === '')
+    causes.push({
+      reason: 'FieldValueRequired',
+      field: name,
+      message: `must be a path such as "spec.scale", or an object with one; got ${show(given)}`,
+    });
+  if (as !== 'text' && as !== 'number' && as !== 'date')
+    causes.push({ reason: 'FieldValueNotSupported', field: `${name}.as`, message: `must be text, number or date; got ${show(as)}` });
+  if (order !== 'asc' && order !== 'desc')
+    causes.push({ reason: 'FieldValueNotSupported', field: `${name}.order`, message: `must be asc or desc; got ${show(order)}` });
+  if (causes.length > 0) throw invalid('the order of a list', causes);
+  return { text: path!, path: parsePath(path!), descending: order === 'desc', as };
+}
+
+/** A stably sorted copy of `items`. */
+export function sortItems<T>(items: readonly T[], fields: readonly SortField[]): T[] {
   const keyed = items.map((item) => ({ item, values: fields.map((field) => comparable(getPath(item, field.path), field.as)) }));
   keyed.sort((a, b) => {
     for (let index = 0; index < fields.length; index += 1) {
@@ -27,33 +52,35 @@ export function sortItems<T>(items: readonly T[], by: Order): T[] {
       if (left === undefined) return 1;
       if (right === undefined) return -1;
       const order = left < right ? -1 : 1;
-      return fields[index]!.order === 'desc' ? -order : order;
+      return fields[index]!.descending ? -order : order;
     }
     return 0;
   });
   return keyed.map(({ item }) => item);
 }
 
-/** The fields an order looks at. */
-export function sortPaths(by: Order | undefined): readonly string[] {
-  if (by === undefined) return [];
-  const fields = Array.isArray(by) ? (by as readonly (string | SortBy)[]) : [by as string | SortBy];
-  return fields.map((field) => (typeof field === 'string' ? field : field.path));
+/**
+ * True when an order is that of the keys, which pages come in: by namespace, then by name. `spaces`: whether what is sorted
+ * lies in one namespace, or in several, or some of it in none (which comes first among the keys, and last where it is sorted).
+ */
+export function isKeyOrder(fields: readonly SortField[], spaces: 'one' | 'several' | 'mixed'): boolean {
+  // Of what has the same namespace anyway, that says nothing.
+  let bySpace = spaces === 'one';
+  for (const { path, descending, as } of fields) {
+    const field = path.join('.');
+    if (field === 'metadata.namespace' && bySpace) continue;
+    if (descending || as !== 'text') return false;
+    // Nothing that comes behind the name can matter.
+    if (field === 'metadata.name') return bySpace;
+    if (field !== 'metadata.namespace' || spaces === 'mixed') return false;
+    bySpace = true;
+  }
+  return true;
 }
 
-/** True when an order is by key only, which pages can keep. */
-export function isKeyOrder(by: Order): boolean {
-  const fields = Array.isArray(by) ? (by as readonly (string | SortBy)[]) : [by as string | SortBy];
-  return fields.every((field) => {
-    const { path, order, as } = typeof field === 'string' ? { path: field, order: undefined, as: undefined } : field;
-    return (path === 'metadata.name' || path === 'metadata.namespace') && order !== 'desc' && (as === undefined || as === 'text');
-  });
-}
-
-function comparable(value: unknown, as: SortBy['as']): string | number | undefined {
+function comparable(value: unknown, as: SortField['as']): string | number | undefined {
   if (value === undefined || value === null) return undefined;
   switch (as) {
-    case undefined:
     case 'text':
       return fieldText(value) ?? JSON.stringify(value);
     case 'number': {

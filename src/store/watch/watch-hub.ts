@@ -14,6 +14,7 @@ import { parseSelectors } from '../read/reader.js';
 import type { TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
 import type { WatchOptions } from '../types.js';
+import { checkOptions } from '../verb-options.js';
 import type { Feed, FeedBatch, FeedEvent } from './feed.js';
 import { INITIAL } from './public-events.js';
 import { Watcher } from './watcher.js';
@@ -49,6 +50,7 @@ export class WatchHub implements WatchSource {
   /** `type` undefined: all types. The watch begins now, whenever it is first asked. */
   open(type: string | undefined, namespace: string | undefined, options: WatchOptions): Watcher {
     if (this.#ended !== undefined) throw this.#ended;
+    checkOptions('watch', options);
     const { labels, fields } = parseSelectors(options, type === undefined ? undefined : this.#host.registry.resolve(type));
     const scope: WatchScope = { type, namespace: scopeNamespace(namespace), labels, fields };
     const initial = options.initial === true || options.since === INITIAL;

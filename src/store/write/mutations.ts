@@ -3,7 +3,17 @@
  *
  * Invariant: a mutation may run several times (on a conflict it is planned anew), so it captures its input and changes nothing.
  */
-import { AlreadyExistsError, InvalidError, NotFoundError, checkJson, cloneJson, invalid, mergePatch } from '../../schemas/index.js';
+import {
+  AlreadyExistsError,
+  BadRequestError,
+  InvalidError,
+  NotFoundError,
+  checkJson,
+  cloneJson,
+  invalid,
+  mergePatch,
+  show,
+} from '../../schemas/index.js';
 import { applyJsonPatch, applyManifest } from '../patch/index.js';
 import { describeKey } from '../keys.js';
 import type { DeleteOptions, PatchOptions, UpdateOptions } from '../types.js';
@@ -94,6 +104,7 @@ export function rollbackMutation(version: Stored, options: DeleteOptions): Mutat
 
 /** Runs a synchronous change on the newest state: how many writers update one object without retrying against each other. */
 export function modifyMutation(change: (draft: Stored) => unknown, options: UpdateOptions, accept: (input: Input) => Input): Mutation {
+  if (typeof change !== 'function') throw new BadRequestError(`modify takes a function that changes the object, not ${show(change)}`);
   return (subject, previous, revision) => {
     if (previous === undefined) throw notFound(subject);
     const draft = cloneJson(previous);

@@ -83,7 +83,7 @@ export class Writer {
     }
   }
 
-  /** Runs a mutation. @throws why the object cannot be opened, where that is needed */
+  /** Runs a mutation; what it makes has to be admitted to its namespace. @throws why the object cannot be opened, where that is needed */
   effect(info: TypeInfo, key: Key, mutation: Mutation, { object, error }: Seen, revision: number | undefined): Effect {
     if (error !== undefined && mutation.unopened !== true) throw error;
     const effect = mutation(this.subject(info, key), object, revision);
