@@ -3,7 +3,8 @@
  *
  * Invariants: the cache decides, not the event: what it already shows (or newer) is no change, so nothing is told twice,
  * whatever overlaps. Another uid under the same key is a delete of the old object and an add of the new one. When this
- * returns, cache and indexes show all of it; only then may handlers hear.
+ * returns, cache and indexes show all of it; only then may handlers hear. What cannot be opened is not gone: what was cached
+ * of it stays, and nothing else takes its place.
  */
 import { freezeJson } from '../schemas/index.js';
 import type { WatchEvent } from '../store/index.js';
@@ -20,6 +21,8 @@ export interface ApplierOptions<S, T extends Cacheable> {
   /** What is kept of each object; undefined: the object itself. */
   readonly transform: ((object: S) => T) | undefined;
   readonly onTransformError: (error: unknown, namespace: string, name: string) => void;
+  /** An object is there and cannot be opened. */
+  readonly onUnopened: (error: Error, namespace: string, name: string) => void;
 }
 
 export class Applier<S extends Cacheable, T extends Cacheable> {
@@ -36,7 +39,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     const changes: Change<T>[] = [];
     for (const event of events) {
       if (event.type === 'DELETED') this.#gone(event, changes);
-      else this.#put(event.namespace, event.resource, initial, false, changes);
+      else this.#take(event, initial, false, changes);
     }
     return changes;
   }
@@ -54,8 +57,20 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
       if (!listed.has(slot)) gone.push(slot);
     });
     for (const slot of gone) this.#remove(slot, slot.object, true, changes);
-    for (const event of events) this.#put(event.namespace, event.resource, initial, true, changes);
+    for (const event of events) this.#take(event, initial, true, changes);
     return changes;
+  }
+
+  #take(event: ObjectEvent<S>, initial: boolean, unseen: boolean, changes: Change<T>[]): void {
+    const { namespace, name, resource, error } = event;
+    if (error === undefined) {
+      this.#put(namespace, resource, initial, unseen, changes);
+      return;
+    }
+    this.#options.onUnopened(error, namespace, name);
+    const slot = this.#cache.slot(namespace, name);
+    // Another object has its name by now, whatever that may be.
+    if (slot !== undefined && slot.object.metadata.uid !== resource.metadata.uid) this.#remove(slot, slot.object, true, changes);
   }
 
   #put(namespace: string, resource: S, initial: boolean, unseen: boolean, changes: Change<T>[]): void {
@@ -91,7 +106,8 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     const slot = this.#cache.slot(event.namespace, event.name);
     // Not there, or there is a newer one: this delete was told before.
     if (slot === undefined || isLater(slot.object.metadata.resourceVersion, event.resourceVersion)) return;
-    this.#remove(slot, this.#keep(event.resource, event.namespace, event.name) ?? slot.object, false, changes);
+    const last = event.error === undefined ? this.#keep(event.resource, event.namespace, event.name) : undefined;
+    this.#remove(slot, last ?? slot.object, event.error !== undefined, changes);
   }
 
   #remove(slot: Slot<T>, last: T, finalStateUnknown: boolean, changes: Change<T>[]): void {

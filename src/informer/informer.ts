@@ -127,6 +127,7 @@ export class InformerView<D extends AnyDefinition, T extends Cacheable> implemen
       resumes: shared.resumes,
       lastEventAt: shared.lastEventAt,
       functionErrors: shared.functionErrors,
+      unopened: shared.unopened,
       indexes: [...this.#options.names.functions.keys()],
       labelIndex: shared.cache.hasLabelIndex,
       lastError: shared.lastError,

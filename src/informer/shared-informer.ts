@@ -49,6 +49,7 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
   readonly #reflector: Reflector<S>;
   readonly #selectors = new SelectorMemory();
   readonly #functionErrors: ErrorLog;
+  readonly #unopened: ErrorLog;
   readonly #handlerErrors = new Map<string, ErrorLog>();
   readonly #revisions: Waiters;
   readonly #sync: Waiters;
@@ -66,6 +67,7 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
     const { deps, logger } = options;
     this.options = options;
     this.#functionErrors = new ErrorLog(deps.clock, logger);
+    this.#unopened = new ErrorLog(deps.clock, logger);
     this.#revisions = new Waiters(deps);
     this.#sync = new Waiters(deps);
     this.cache = new ObjectCache<T>((error, object) =>
@@ -78,6 +80,10 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
       transform: options.transform,
       onTransformError: (error, namespace, name) =>
         this.#functionErrors.report('the transform threw; the object is not cached', error, { key: keyText(namespace, name) }),
+      onUnopened: (error, namespace, name) => {
+        this.#unopened.report('an object cannot be opened; what was cached of it before stays', error, { key: keyText(namespace, name) });
+        options.metrics.unopened?.(options.type);
+      },
     });
     this.#reflector = new Reflector<S>({ what: options.what, open: options.open, target: this, deps, logger });
   }
@@ -108,6 +114,9 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
   }
   get functionErrors(): number {
     return this.#functionErrors.count;
+  }
+  get unopened(): number {
+    return this.#unopened.count;
   }
   get handlers(): readonly HandlerRunner<T>[] {
     return this.#handlers;

@@ -58,7 +58,7 @@ export interface InformerHandler<T> {
   onUpdate?(object: T, previous: T): void | Promise<void>;
   /**
    * `last` is the last state known. `finalStateUnknown`: the delete was found by listing again, so later states may have
-   * been missed. An object that was deleted and created again is told as a delete of the old uid and an add of the new.
+   * been missed, or that it could not be opened. An object that was deleted and created again is told as a delete of the old uid and an add of the new.
    */
   onDelete?(last: T, context: { readonly finalStateUnknown: boolean }): void | Promise<void>;
   /** Everything up to this revision has been told. */
@@ -128,6 +128,8 @@ export interface InformerStats {
   readonly lastEventAt: number;
   /** Index functions and transforms that threw. */
   readonly functionErrors: number;
+  /** Events of objects that could not be opened. */
+  readonly unopened: number;
   readonly indexes: readonly string[];
   readonly labelIndex: boolean;
   /** Why the last watch ended, when it ended badly and no later one has synced. */
@@ -192,6 +194,8 @@ export interface InformerMetrics {
   relist?(type: string, reason: 'expired' | 'error'): void;
   missed?(type: string, handler: string, count: number): void;
   handlerError?(type: string, handler: string): void;
+  /** An object could not be opened, and is not cached as it is now. */
+  unopened?(type: string): void;
 }
 
 export interface InformersOptions {
