@@ -198,13 +198,16 @@ export class EmbeddedStore implements Store {
 
   /**
    * A view whose every write and transaction is refused with ForbiddenError once the lease's fencing token is another one.
-   * Closing it closes nothing.
+   * A view of the view stands behind both fences. Closing it closes nothing.
    */
   fenced(fence: Fence): Store {
-    const { verbs, rollback, transactions } = createWriteSide({
-      ...this.#writing,
-      queue: { submit: (operation, signal) => this.#queue.submit(fencedOperation(operation, fence), signal) },
-    });
+    return this.#behind(fence, this.#queue);
+  }
+
+  /** A view that submits to `outer`, the store's queue or that of another view, behind one fence more. */
+  #behind(fence: Fence, outer: WriteSideHost['queue']): Store {
+    const queue: WriteSideHost['queue'] = { submit: (operation, signal) => outer.submit(fencedOperation(operation, fence), signal) };
+    const { verbs, rollback, transactions } = createWriteSide({ ...this.#writing, queue });
     const view: Store = {
       ...verbs,
       rollback,
@@ -228,7 +231,7 @@ export class EmbeddedStore implements Store {
       backup: (directory) => this.backup(directory),
       verify: () => this.verify(),
       stats: () => this.stats(),
-      fenced: (other) => this.fenced(other),
+      fenced: (other) => this.#behind(other, queue),
       close: () => Promise.resolve(),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };

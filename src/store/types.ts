@@ -381,7 +381,10 @@ export interface Store extends StoreVerbs, AsyncDisposable {
     version: string,
     options?: RollbackOptions,
   ): Promise<Resource<T>>;
-  /** A view whose writes are refused once the lease's fencing token is another one: for what a leader writes. */
+  /**
+   * A view whose writes are refused once the lease's fencing token is another one: for what a leader writes. A fenced view of
+   * a fenced view keeps both.
+   */
   fenced(fence: Fence): Store;
   compact(revision: string): Promise<void>;
   /**

@@ -67,4 +67,32 @@ describe('a fenced store', () => {
     }
     expect((await store.list('thing')).items).toEqual([]);
   });
+
+  it('keeps its fence where another is asked of it: a view of a view is refused by either', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await take(store, '1');
+    await store.apply(Lease, 'default', 'other', { spec: { holderIdentity: 'me', fencingToken: '9' } });
+    const both = store.fenced(fence).fenced({ namespace: 'default', name: 'other', token: '9' });
+    await both.create('thing', 'default', 'a', {});
+    await both.transaction((tx) => tx.create('thing', 'default', 'b', {}));
+    await take(store, '2');
+    const before = store.revision;
+    await expect(both.create('thing', 'default', 'c', {})).rejects.toMatchObject({ message: expect.stringContaining('default/leader') });
+    await expect(both.transaction((tx) => tx.create('thing', 'default', 'c', {}))).rejects.toEqual(refused);
+    await expect(both.deleteCollection('thing', 'default')).rejects.toEqual(refused);
+    await take(store, '1');
+    await store.apply(Lease, 'default', 'other', { spec: { holderIdentity: 'you', fencingToken: '10' } });
+    await expect(both.delete('thing', 'default', 'a')).rejects.toMatchObject({ message: expect.stringContaining('default/other') });
+    expect(Number(store.revision)).toBe(Number(before) + 2);
+  });
+
+  it('stands behind one lease twice, and writes that very lease', async () => {
+    await using store = await openStore({ engine: memoryEngine() });
+    await take(store, '1');
+    const twice = store.fenced(fence).fenced(fence);
+    await twice.patch(Lease, 'default', 'leader', { spec: { renewTime: '2026-01-01T00:00:00.000Z' } });
+    await twice.create('thing', 'default', 'a', {});
+    await take(store, '2');
+    await expect(twice.create('thing', 'default', 'b', {})).rejects.toEqual(refused);
+  });
 });
