@@ -36,7 +36,7 @@ export interface HttpServer {
 export async function serve(options: HttpOptions, source: HttpSource): Promise<HttpServer> {
   const { port, host = '127.0.0.1' } = options;
   const server = createServer((request, response) => {
-    answer(request, response, source).catch((error: unknown) => response.destroy(toError(error, 'the answer')));
+    answer(request, response, source).catch((error: unknown) => fail(response, toError(error, 'the answer')));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -57,8 +57,13 @@ export async function serve(options: HttpOptions, source: HttpSource): Promise<H
   };
 }
 
+const BASE = 'http://manager';
+
 async function answer(request: IncomingMessage, response: ServerResponse, { manager, probe }: HttpSource): Promise<void> {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://manager');
+  const target = request.url ?? '/';
+  // `//` would name a host, and an empty one.
+  if (!URL.canParse(target, BASE)) return notFound(response);
+  const { pathname, searchParams } = new URL(target, BASE);
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'method not allowed\n', { Allow: 'GET, HEAD' });
   if (pathname === '/metrics') {
     const format = request.headers.accept?.includes('application/openmetrics-text') === true ? 'openmetrics' : 'prometheus';
@@ -67,7 +72,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, { mana
   const [, endpoint = '', check] = pathname.split('/');
   if (endpoint === 'readyz') await probe();
   const report = endpoint === 'healthz' || endpoint === 'livez' ? manager.healthz() : endpoint === 'readyz' ? manager.readyz() : undefined;
-  if (report === undefined) return send(response, 404, 'not found; there are /metrics, /healthz and /readyz\n');
+  if (report === undefined) return notFound(response);
   const excluded = new Set(searchParams.getAll('exclude'));
   const checks = report.checks.filter((each) => !excluded.has(each.name) && (check === undefined || check === '' || each.name === check));
   if (check !== undefined && check !== '' && checks.length === 0) return send(response, 404, `no check ${JSON.stringify(check)}\n`);
@@ -76,6 +81,16 @@ async function answer(request: IncomingMessage, response: ServerResponse, { mana
   const verbose = searchParams.has('verbose') || !ok;
   const text = verbose ? `${lines.join('\n')}\n${endpoint} check ${ok ? 'passed' : 'failed'}\n` : 'ok';
   return send(response, ok ? 200 : 500, text);
+}
+
+function notFound(response: ServerResponse): void {
+  send(response, 404, 'not found; there are /metrics, /healthz and /readyz\n');
+}
+
+/** Whoever asked gets an answer, unless it had begun. */
+function fail(response: ServerResponse, error: Error): void {
+  if (response.headersSent) response.destroy(error);
+  else send(response, 500, `the answer failed: ${error.message}\n`);
 }
 
 function send(response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {

@@ -1,10 +1,23 @@
 /** Real world: the server is node:http, on real sockets. */
+import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { memoryEngine, openStore, type Store } from '../../src/store/index.js';
 import { createManager, defineController, type Manager } from '../../src/controller/index.js';
 import { Widget } from './world.js';
 
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+/** The status line that answers a request target as it stands: fetch would not send all of them. */
+function statusOf(base: string, target: string): Promise<string> {
+  const { hostname, port } = new URL(base);
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(port), hostname, () => socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`));
+    socket.on('data', (data) => (text += data.toString()));
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text.split('\r\n')[0] as string));
+  });
+}
 
 async function withManager(work: (base: string, manager: Manager, store: Store) => Promise<void>): Promise<void> {
   await using store = await openStore({ engine: memoryEngine(), types: [Widget] });
@@ -64,6 +77,19 @@ describe('the HTTP endpoints', () => {
       expect((await get('/readyz/nothing'))[0]).toBe(404);
       expect((await get('/other'))[0]).toBe(404);
       expect((await fetch(`${base}/healthz`, { method: 'POST' })).status).toBe(405);
+    });
+  });
+
+  it('answers every target: `//` and other nonsense is not found, and metrics that cannot be told are an error', async () => {
+    await withManager(async (base, manager) => {
+      for (const target of ['//', '///', '//x:y', '/healthz/..//', '/%'])
+        expect([target, await statusOf(base, target)]).toEqual([target, 'HTTP/1.1 404 Not Found']);
+      expect(await statusOf(base, 'http://elsewhere/healthz')).toBe('HTTP/1.1 200 OK');
+      manager.metrics.onCollect(() => {
+        throw new Error('a collector of the user is broken');
+      });
+      const response = await fetch(`${base}/metrics`);
+      expect([response.status, await response.text()]).toEqual([500, 'the answer failed: a collector of the user is broken\n']);
     });
   });
 
