@@ -3,9 +3,9 @@
  *
  * Invariants: every fault is told at once, by option; defaults are filled in here and nowhere else.
  */
-import { invalid, parseDuration } from '../schemas/index.js';
-import type { AnyDefinition, Cause, Duration } from '../schemas/index.js';
+import type { AnyDefinition } from '../schemas/index.js';
 import { controllerDefaults } from './defaults.js';
+import { DefinitionCheck as Check } from './definition-check.js';
 import type { ControllerDefinition, ControllerInput, OwnInput, OwnSpec, WatchInput, WatchSpec } from './types.js';
 
 const NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
@@ -92,9 +92,10 @@ export function defineController<const D extends AnyDefinition, const W extends 
   const timeout = check.duration(input.timeout, 'timeout', controllerDefaults.timeout);
   const cacheSyncTimeout = check.duration(input.cacheSyncTimeout, 'cacheSyncTimeout', controllerDefaults.cacheSyncTimeout);
   const resync = check.duration(input.resync, 'resync', undefined);
-  const rateLimiter = input.rateLimiter ?? {};
-  check.duration(rateLimiter.baseDelay, 'rateLimiter.baseDelay', undefined);
-  check.duration(rateLimiter.maxDelay, 'rateLimiter.maxDelay', undefined);
+  check.rateLimiter(input.rateLimiter, 'rateLimiter');
+  check.flag(input.transactional, 'transactional');
+  check.namespace(input.namespace, 'namespace');
+  check.labelSelector(input.labelSelector, 'labelSelector');
   const prune = pruned(input.prune, owns, check);
   check.done(input.name);
   return Object.freeze({
@@ -107,7 +108,7 @@ export function defineController<const D extends AnyDefinition, const W extends 
     where: input.where,
     concurrency,
     timeout,
-    rateLimiter: Object.freeze({ ...rateLimiter }),
+    rateLimiter: Object.freeze({ ...input.rateLimiter }),
     maxRetries: input.maxRetries,
     finalizer,
     echo,
@@ -127,6 +128,7 @@ function ownSpec(own: AnyDefinition | OwnInput<AnyDefinition>, path: string, che
   if (typeof own === 'object' && own !== null && 'resource' in own) {
     check.definition(own.resource, `${path}.resource`);
     check.fn(own.where, `${path}.where`, false);
+    check.flag(own.everyOwner, `${path}.everyOwner`);
     return Object.freeze({ resource: own.resource, where: own.where, everyOwner: own.everyOwner === true });
   }
   check.definition(own, path);
@@ -137,6 +139,10 @@ function watchSpec(watch: WatchInput<AnyDefinition>, path: string, check: Check)
   check.definition(watch?.resource, `${path}.resource`);
   check.fn(watch?.map, `${path}.map`, true);
   check.fn(watch?.where, `${path}.where`, false);
+  check.namespace(watch?.namespace, `${path}.namespace`);
+  if (watch?.namespace !== undefined && watch.resource?.scope === 'Cluster')
+    check.fail(`${path}.namespace`, `must be left out: a ${watch.resource.kind} has no namespace`);
+  check.labelSelector(watch?.labelSelector, `${path}.labelSelector`);
   return Object.freeze({
     resource: watch?.resource,
     map: watch?.map,
@@ -156,48 +162,4 @@ function pruned(prune: ControllerInput<AnyDefinition>['prune'], owns: readonly O
   const types = check.list(prune, 'prune').map((definition) => definition?.type);
   for (const type of types) if (!owned.includes(type)) check.fail('prune', `names ${type}, which is not in owns`);
   return types;
-}
-
-class Check {
-  readonly #causes: Cause[] = [];
-
-  fail(field: string, message: string): void {
-    this.#causes.push({ reason: 'FieldValueInvalid', field, message });
-  }
-
-  definition(value: unknown, field: string): void {
-    const definition = value as Partial<AnyDefinition> | undefined;
-    if (typeof definition?.type !== 'string' || typeof definition.scope !== 'string') {
-      this.fail(field, 'must be a resource definition, as defineResource gives');
-    }
-  }
-
-  fn(value: unknown, field: string, required: boolean): void {
-    if (value === undefined ? required : typeof value !== 'function') this.fail(field, 'must be a function');
-  }
-
-  list<T>(value: readonly T[] | undefined, field: string): readonly T[] {
-    if (value === undefined) return [];
-    if (Array.isArray(value)) return value;
-    this.fail(field, 'must be a list');
-    return [];
-  }
-
-  duration<F extends number | undefined>(value: Duration | false | undefined, field: string, fallback: F): number | F | undefined {
-    if (value === undefined) return fallback;
-    if (value === false) return undefined;
-    try {
-      const ms = parseDuration(value, field);
-      if (ms > 0) return ms;
-      this.fail(field, 'must be more than 0');
-    } catch {
-      this.fail(field, `must be ms or a text like '30s', but is ${JSON.stringify(value)}`);
-    }
-    return fallback;
-  }
-
-  done(name: unknown): void {
-    if (this.#causes.length > 0)
-      throw invalid(`controller ${typeof name === 'string' ? JSON.stringify(name) : 'definition'}`, this.#causes);
-  }
 }

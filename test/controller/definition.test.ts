@@ -56,6 +56,44 @@ describe('defineController', () => {
     }
   });
 
+  it('refuses what could not start: bad jitter, bucket, delays, selectors, namespaces, flags', () => {
+    const fieldsOf = (input: object): string[] => {
+      try {
+        defineController({ name: 'widgets', for: Widget, reconcile() {}, ...input });
+      } catch (error) {
+        return (error as { causes: { field: string }[] }).causes.map((cause) => cause.field);
+      }
+      return [];
+    };
+    const map = () => undefined;
+    const cases: [object, string[]][] = [
+      [{ rateLimiter: { jitter: 9 } }, ['rateLimiter.jitter']],
+      [{ rateLimiter: { jitter: '0.1' } }, ['rateLimiter.jitter']],
+      [{ rateLimiter: { bucket: { qps: -1, burst: 0 } } }, ['rateLimiter.bucket.qps', 'rateLimiter.bucket.burst']],
+      [{ rateLimiter: { bucket: 5 } }, ['rateLimiter.bucket.qps', 'rateLimiter.bucket.burst']],
+      [{ rateLimiter: { baseDelay: false, maxDelay: 'x' } }, ['rateLimiter.baseDelay', 'rateLimiter.maxDelay']],
+      [{ rateLimiter: { basedelay: '1s' } }, ['rateLimiter.basedelay']],
+      [{ rateLimiter: 'slow' }, ['rateLimiter']],
+      [{ labelSelector: '!!(' }, ['labelSelector']],
+      [{ labelSelector: { matchLabels: { 'not a key': 'x' } } }, ['labelSelector']],
+      [{ namespace: 5 }, ['namespace']],
+      [{ namespace: 'Not A Namespace' }, ['namespace']],
+      [{ watches: [{ resource: Part, map, labelSelector: '((', namespace: '-' }] }, ['watches[0].namespace', 'watches[0].labelSelector']],
+      [{ watches: [{ resource: Site, map, namespace: 'prod' }] }, ['watches[0].namespace']],
+      [{ transactional: 'yes', owns: [{ resource: Part, everyOwner: 1 }] }, ['owns[0].everyOwner', 'transactional']],
+      [
+        {
+          rateLimiter: { baseDelay: 5, maxDelay: '1m', jitter: 0, bucket: { qps: 0.5, burst: 1 } },
+          labelSelector: { app: 'web' },
+          namespace: 'prod',
+          watches: [{ resource: Part, map, labelSelector: 'a in (b)', namespace: '*' }],
+        },
+        [],
+      ],
+    ];
+    for (const [input, fields] of cases) expect([input, fieldsOf(input)]).toEqual([input, fields]);
+  });
+
   it('types the object of for, watches and the context by their definitions', () => {
     const typed = defineController({
       name: 'typed',
