@@ -74,7 +74,10 @@ export interface ReconcileContext<D extends AnyDefinition = AnyDefinition> {
   readonly object: CachedOf<D>;
   /** A repo bound to this run: its writes carry `controller/<name>` as source, and are refused once the run is over. */
   readonly repo: <T extends AnyDefinition>(definition: T) => Repo<T>;
-  /** The cache of a type the controller declared. @throws {InvalidError} for another. */
+  /**
+   * The cache of a type the controller declared: of all its objects where some declaration asks for all, otherwise of those
+   * that the first asks for. @throws {InvalidError} for another type.
+   */
   readonly lister: <T extends AnyDefinition>(definition: T) => Lister<CachedOf<T>>;
   /** The cached objects of an owned type that this object controls. @throws {InvalidError} for a type not in `owns`. */
   readonly children: <T extends AnyDefinition>(definition: T) => readonly CachedOf<T>[];
@@ -128,7 +131,7 @@ export interface ControllerInput<D extends AnyDefinition, W extends readonly Any
   readonly owns?: readonly (AnyDefinition | OwnInput<AnyDefinition>)[] | undefined;
   /** Types whose objects wake the keys that `map` gives. */
   readonly watches?: { readonly [I in keyof W]: WatchInput<W[I]> } | undefined;
-  /** Types that are read through `lister` and wake nothing. */
+  /** Types that are read through `lister`, all objects of them whatever part is watched, and that wake nothing. */
   readonly reads?: readonly AnyDefinition[] | undefined;
   readonly sources?: readonly Source[] | undefined;
   /** Which updates of `for` count. Creations, deletions, deletion marks and a change of the pause always do. */

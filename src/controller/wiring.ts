@@ -7,7 +7,7 @@
  */
 import { InvalidError } from '../schemas/index.js';
 import type { AnyDefinition, CachedOf, DeepReadonly, UnknownResource } from '../schemas/index.js';
-import type { Deps, Logger, Timer } from '../store/index.js';
+import type { Deps, LabelSelectorInput, Logger, Timer } from '../store/index.js';
 import type { HandlerHandle, Informer, InformerHandler, Informers } from '../informer/index.js';
 import { ChangeCause, type Cause, type ChangeSource, type ChangeType } from './causes.js';
 import { controllerDefaults } from './defaults.js';
@@ -47,8 +47,10 @@ export class Wiring {
   readonly #handles: { readonly what: string; readonly handle: HandlerHandle }[] = [];
   readonly #retries = new Set<Timer>();
   readonly #controlled = new Map<string, AnyInformer>();
-  /** By type; the first declared one of a type is the one that is read. */
+  /** By type, the one that is read: one that holds all objects where one is declared, otherwise the first declared. */
   readonly caches = new Map<string, AnyInformer>();
+  /** The types whose cache holds all objects. */
+  readonly #whole = new Set<string>();
   /** All of them. */
   readonly informers: AnyInformer[] = [];
   readonly primary: AnyInformer;
@@ -67,27 +69,27 @@ export class Wiring {
     const { definition, informers } = options;
     this.#definition = definition;
     const { namespace, labelSelector } = definition;
-    this.primary = this.#keep(
-      definition.for.type,
-      informers.for(definition.for, { namespace: definition.for.scope === 'Namespaced' ? namespace : undefined, labelSelector }),
-    );
-    for (const own of definition.owns) {
-      const informer = informers.for(own.resource, {
-        namespace: own.resource.scope === 'Namespaced' ? namespace : undefined,
+    const within = (resource: AnyDefinition): string | undefined => (resource.scope === 'Namespaced' ? namespace : undefined);
+    this.primary = this.#keep(informers.for(definition.for, { namespace: within(definition.for), labelSelector }), labelSelector);
+    for (const { resource } of definition.owns) {
+      const informer = informers.for(resource, {
+        namespace: within(resource),
         indexes: { [CONTROLLER_INDEX]: (object: CachedOf<AnyDefinition>) => controllerOf(object)?.uid },
       });
-      this.#controlled.set(own.resource.type, this.#keep(own.resource.type, informer));
+      this.#controlled.set(resource.type, this.#keep(informer, undefined));
     }
-    for (const { resource, namespace: within, labelSelector: labels } of definition.watches) {
-      this.#keep(resource.type, informers.for(resource, { namespace: within, labelSelector: labels }));
+    for (const { resource, namespace: where, labelSelector: labels } of definition.watches) {
+      this.#keep(informers.for(resource, { namespace: where, labelSelector: labels }), labels);
     }
-    for (const resource of definition.reads) {
-      if (!this.caches.has(resource.type)) this.#keep(resource.type, informers.for(resource));
-    }
+    // To read a type is to read all of it, whatever part of it is watched.
+    for (const resource of definition.reads) if (!this.#whole.has(resource.type)) this.#keep(informers.for(resource), undefined);
   }
 
-  #keep(type: string, informer: AnyInformer): AnyInformer {
-    if (!this.caches.has(type)) this.caches.set(type, informer);
+  #keep(informer: AnyInformer, labelSelector: LabelSelectorInput | undefined): AnyInformer {
+    const { type } = informer.definition;
+    const whole = informer.namespace === undefined && labelSelector === undefined && !this.#whole.has(type);
+    if (whole) this.#whole.add(type);
+    if (whole || !this.caches.has(type)) this.caches.set(type, informer);
     this.informers.push(informer);
     return informer;
   }

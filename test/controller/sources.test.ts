@@ -161,6 +161,39 @@ describe('sources', () => {
     expect(world.logs('error')[0]?.message).toMatch(/given up/);
   });
 
+  it('what is read is the whole type, however little of it is watched, and whichever is declared first', async () => {
+    const map = () => undefined;
+    const narrow = { resource: Part, labelSelector: 'tier=web', namespace: 'prod', map };
+    const inputs: Partial<ControllerInput<typeof Widget>>[] = [
+      { watches: [narrow], reads: [Part] },
+      { watches: [narrow, { resource: Part, map }] },
+      { watches: [narrow], reads: [Part], namespace: 'prod', owns: [Part] },
+    ];
+    for (const input of inputs) {
+      const seen: (readonly string[])[] = [];
+      const controller = defineController({
+        ...input,
+        name: 'widgets',
+        for: Widget,
+        reconcile: ({ lister, children }) => {
+          seen.push(
+            lister(Part)
+              .list()
+              .map((each) => each.metadata.name)
+              .toSorted(),
+          );
+          if (input.owns !== undefined) expect(children(Part)).toEqual([]);
+        },
+      });
+      await using world = await openWorld([controller]);
+      await part(world, 'p');
+      await world.run(world.repo(Part).create({ metadata: { namespace: 'dev', name: 'q' }, spec: {} }));
+      await world.widget('a');
+      await world.flush();
+      expect(seen).toEqual([['p', 'q']]);
+    }
+  });
+
   it('`where` applies to updates; creations, deletions and deletion marks pass', async () => {
     const { runs, controller } = recording({ where: () => false });
     await using world = await openWorld([controller]);
