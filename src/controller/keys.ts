@@ -52,6 +52,16 @@ export function checkKey(key: ObjectKey | string, check: KeyCheck): string {
   });
 }
 
+/**
+ * The same where the scope is not known yet: a key of either.
+ *
+ * @throws {InvalidError} when it is a key of neither.
+ */
+export function checkAnyKey(key: ObjectKey | string, what: string): string {
+  const text = typeof key === 'string' ? key : isObjectKey(key) ? formatKey(key) : '/';
+  return checkKey(key, { scope: text.includes('/') ? 'Namespaced' : 'Cluster', what });
+}
+
 function isObjectKey(key: unknown): key is ObjectKey {
   return typeof key === 'object' && key !== null && typeof (key as { name?: unknown }).name === 'string';
 }

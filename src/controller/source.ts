@@ -1,13 +1,15 @@
 /**
  * Sources of a user's own: whatever is not a change in the store, given to the queue as keys.
  *
- * Invariant: a producer never waits and never fills memory. A key that is pushed twice before it runs runs once; what is
- * pushed before a controller listens is kept, a key once.
+ * Invariants: a producer never waits and never fills memory. A key that is pushed twice before it runs runs once. What is pushed
+ * before any controller listens is kept, a key once, for all that begin to listen in one turn: those of one manager. Whoever
+ * pushes a key that cannot be is told so, and nobody else suffers from it.
  */
+import { InvalidError } from '../schemas/index.js';
 import type { ObjectKey } from '../schemas/index.js';
 import type { Deps } from '../store/index.js';
 import type { PushCause } from './causes.js';
-import { checkKey, formatKey } from './keys.js';
+import { checkAnyKey, checkKey } from './keys.js';
 
 /** How a pushed key is to run. */
 export interface PushOptions {
@@ -65,7 +67,11 @@ export interface Source {
 
 /** A source that code pushes into. */
 export interface PushSource extends Source {
-  /** Wakes a key. False when every controller that listened has stopped. */
+  /**
+   * Wakes a key. False when every controller that listened has stopped.
+   *
+   * @throws {InvalidError} when the key or its priority cannot be; before a controller listens, that is when no controller could take it.
+   */
   push(key: ObjectKey | string, options?: PushOptions): boolean;
 }
 
@@ -82,23 +88,39 @@ export function createPushSource(name = 'push'): PushSource {
   let early: Map<string, PushOptions | undefined> | undefined = new Map();
   return {
     name,
-    start(sink, { signal }) {
+    start(sink, { signal, deps }) {
       if (signal.aborted) return;
       sinks.add(sink);
       signal.addEventListener('abort', () => sinks.delete(sink), { once: true });
-      for (const [key, options] of early ?? []) sink.add(key, options);
-      early = undefined;
+      if (early === undefined) return;
+      for (const [key, options] of early) {
+        try {
+          sink.add(key, options);
+        } catch (error) {
+          deps.logger.error({ source: name, key, err: error }, 'a key that was pushed early does not fit this controller and is left out');
+        }
+      }
+      // Not at once: the other controllers of a manager start in this turn, too.
+      deps.scheduler.defer(() => {
+        early = undefined;
+      });
     },
     push(key, options) {
       if (early !== undefined) {
-        early.set(typeof key === 'string' ? key : formatKey(key), options);
-        return true;
+        checkPriority(name, options);
+        early.set(checkAnyKey(key, `the caller of push source ${name}`), options);
       }
-      let taken = false;
+      // Kept for those that are still to start.
+      let taken = early !== undefined && sinks.size === 0;
       for (const sink of sinks) if (sink.add(key, options)) taken = true;
       return taken;
     },
   };
+}
+
+function checkPriority(source: string, { priority }: PushOptions = {}): void {
+  if (priority !== undefined && !Number.isFinite(priority))
+    throw new InvalidError(`the caller of push source ${source} gave the priority ${String(priority)}, but it must be a finite number`);
 }
 
 /** What an iterable source yields: a key, or a key with how it is to run. */

@@ -64,4 +64,44 @@ describe('a push source', () => {
     await world.stop();
     expect(source.push('prod/a')).toBe(false);
   });
+
+  it('gives what was pushed early to each controller that listens, not to the first alone', async () => {
+    const source = createPushSource('hooks');
+    const runs: string[] = [];
+    const controller = (name: string) =>
+      defineController({
+        name,
+        for: Widget,
+        sources: [source],
+        reconcile: ({ causes }) => void runs.push(`${name}: ${causes.map((cause) => cause.kind).join(' ')}`),
+      });
+    source.push('prod/a');
+    await using world = await openWorld([controller('one'), controller('two')], { before: async ({ widget }) => void (await widget('a')) });
+    expect(runs.toSorted()).toEqual(['one: push change', 'two: push change']);
+    expect(source.push('prod/a')).toBe(true);
+    await world.flush();
+    expect(runs.slice(2).toSorted()).toEqual(['one: push', 'two: push']);
+  });
+
+  it('refuses an early key that no controller could take, and one that does not fit its controller fails no start', async () => {
+    const source = createPushSource('hooks');
+    for (const bad of ['', 'a/b/c', '/a', 5 as unknown as string, {} as { name: string }])
+      expect(() => source.push(bad)).toThrow(/push source hooks gave/);
+    expect(() => source.push('prod/a', { priority: Number.NaN })).toThrow(/priority NaN/);
+    // It might be for a controller of a cluster-scoped type: nobody knows yet.
+    expect(source.push('no-namespace')).toBe(true);
+    expect(source.push('prod/a')).toBe(true);
+    const causes: string[] = [];
+    const controller = defineController({
+      name: 'widgets',
+      for: Widget,
+      sources: [source],
+      reconcile: (context) => void causes.push(...context.causes.map((cause) => cause.kind)),
+    });
+    await using world = await openWorld([controller], { before: async ({ widget }) => void (await widget('a')) });
+    expect(world.manager.state).toBe('running');
+    expect(causes).toEqual(['push', 'change']);
+    expect(world.logs('error')).toMatchObject([{ message: expect.stringContaining('left out'), fields: { key: 'no-namespace' } }]);
+    expect(() => source.push('no-namespace')).toThrow(/controller widgets/);
+  });
 });
