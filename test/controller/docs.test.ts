@@ -92,6 +92,7 @@ const generated: Record<string, Record<string, string>> = {
       startDelay: 'ms it leaves the start to the controllers',
       restartDelay: 'ms before a failed watch is started again; doubles',
       restartMaxDelay: 'ms of that at most',
+      refusedDelay: 'ms before an object is looked at again that this process may not write',
     }),
   },
 };

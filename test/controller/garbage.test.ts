@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Secret } from '../../src/schemas/index.js';
+import { Config, Secret } from '../../src/schemas/index.js';
 import type { OwnerReference } from '../../src/schemas/index.js';
 import { memoryEngine, openStore, type Store } from '../../src/store/index.js';
 import { virtualDeps, type VirtualDeps } from '../../src/testing/index.js';
@@ -233,6 +233,41 @@ describe('the garbage collector', () => {
     expect(await yard.names()).toEqual([]);
     expect(yard.collector.stats()).toMatchObject({ nodes: 0, pending: 0, deleted: 10_000 });
   }, 30_000);
+
+  it('says once that it may not write a type its process did not bring, asks seldom, and goes on once the type is registered', async () => {
+    const deps = virtualDeps({ seed: 5 });
+    const run = runner(deps);
+    const engine = memoryEngine();
+    const before = await run(openStore({ engine, deps, types: [Part] }));
+    for (const name of ['a', 'b']) {
+      const owner = await run(before.create(Part, 'prod', name, { spec: {} }));
+      const reference = { apiVersion: 'rune.dev/v1', kind: 'Part', name, uid: owner.metadata.uid, blockOwnerDeletion: true };
+      await run(before.create(Config, 'prod', `${name}-child`, { metadata: { ownerReferences: [reference] }, data: {} }));
+      await run(before.delete(Part, 'prod', name, { propagation: 'foreground' }));
+    }
+    await run(before.close());
+    await using store = await run(openStore({ engine, deps }));
+    let asked = 0;
+    const patch = store.patch.bind(store);
+    store.patch = (...args) => {
+      asked += 1;
+      return patch(...args);
+    };
+    const collector = new GarbageCollector({ store, deps, logger: deps.logger });
+    collector.start();
+    await deps.advance('1h');
+    // What it may delete is gone; the owners wait.
+    expect((await run(store.list(Config, 'prod'))).items).toEqual([]);
+    expect(collector.stats().waiting).toMatchObject([{ name: 'a' }, { name: 'b' }]);
+    expect(asked).toBeGreaterThan(2);
+    expect(asked).toBeLessThanOrEqual(2 * 61);
+    const lines = deps.logs.filter((line) => line.level === 'warn');
+    expect(lines).toMatchObject([{ message: expect.stringContaining('cannot be collected by this process'), fields: { type: 'part' } }]);
+    store.register(Part);
+    await deps.advance('61s');
+    expect(collector.stats()).toMatchObject({ waiting: [], nodes: 0, pending: 0 });
+    await run(collector.stop());
+  });
 
   it('of any forest, what is left after deletions is what has a living owner or never had one', async () => {
     await fc.assert(

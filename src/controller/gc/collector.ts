@@ -5,7 +5,7 @@
  * made from, so a change that comes between is looked at again. It is level-based: what a crash left undone is found at the
  * next start.
  */
-import { isConflict, isNotFound, isStoreClosed } from '../../schemas/index.js';
+import { isConflict, isForbidden, isNotFound, isStoreClosed } from '../../schemas/index.js';
 import { sleep } from '../../store/index.js';
 import type { Deps, Logger, Store, Watch } from '../../store/index.js';
 import { createSlots, createWorkQueue, runWorkers, type WorkQueue, type Workers } from '../queue/index.js';
@@ -46,6 +46,8 @@ export class GarbageCollector {
   #workers: Workers | undefined;
   #running: Promise<void> | undefined;
   #watch: Watch | undefined;
+  /** Types whose objects this process may not write, and said so. */
+  readonly #refusedTypes = new Set<string>();
   #synced = false;
   #deleted = 0;
 
@@ -193,9 +195,24 @@ export class GarbageCollector {
         return;
       }
       const { type, namespace, name } = node;
+      if (isForbidden(error)) {
+        this.#refused(error.details?.kind ?? type, error);
+        this.#queue.addAfter(uid, collectorDefaults.refusedDelay);
+        return;
+      }
       this.#options.logger.warn({ type, namespace, name, err: error }, 'an object could not be collected; it is tried again');
       this.#queue.addRateLimited(uid);
     }
+  }
+
+  /** What is refused goes on being refused until somebody registers the type: one line says so for all objects of it. */
+  #refused(type: string, error: Error): void {
+    if (this.#refusedTypes.has(type)) return;
+    this.#refusedTypes.add(type);
+    this.#options.logger.warn(
+      { type, err: error, everyMs: collectorDefaults.refusedDelay },
+      'objects of a type cannot be collected by this process; they are looked at again now and then',
+    );
   }
 
   async #act(node: Node): Promise<void> {

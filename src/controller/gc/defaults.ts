@@ -7,4 +7,6 @@ export const collectorDefaults = Object.freeze({
   /** First wait before a watch that failed is started again, and the longest. */
   restartDelay: 800,
   restartMaxDelay: 30_000,
+  /** Wait before an object is looked at again whose write this process is not allowed: its type may be registered by then. */
+  refusedDelay: 60_000,
 } as const);
