@@ -102,7 +102,7 @@ export class Transactions {
       }
       // What the callback threw may rest on a write that is still under way, and that may yet fail.
       const told = await this.#host.queue.submit(
-        current.operation(outcome, { planned: release, discard: 'error' in outcome }),
+        current.operation(outcome, { planned: release, discard: 'error' in outcome, receipt: options.receipt }),
         options.signal,
       );
       if ('error' in told) throw told.error;

@@ -18,6 +18,15 @@ export type ResourceInput<T extends TypeRef> = T extends AnyDefinition ? InputOf
 /** What watches and informers of `T` share: deep-frozen, secrets sealed. */
 export type CachedResource<T extends TypeRef> = T extends AnyDefinition ? CachedOf<T> : DeepReadonly<UnknownResource>;
 
+/**
+ * What became of a write, written in by the store in the committing turn: what was returned cannot tell a write that changed
+ * nothing from one of somebody else's. One receipt for each write.
+ */
+export interface WriteReceipt {
+  /** The revision that the write made; null when it changed nothing. Undefined before that is known, and when the write failed. */
+  revision?: string | null | undefined;
+}
+
 /** Who or what made a write; given back in events, history and the log. */
 export interface WriteOptions {
   /** Free text naming the writer, for example `controller/scaling`. */
@@ -26,6 +35,8 @@ export interface WriteOptions {
   readonly dryRun?: boolean | undefined;
   /** Gives up waiting (in a full queue, or for the disk). A write that was already handed to the disk may still happen. */
   readonly signal?: AbortSignal | undefined;
+  /** Where the store says which revision the write made. Inside a transaction nothing is said: the transaction has a receipt. */
+  readonly receipt?: WriteReceipt | undefined;
 }
 
 export interface UpdateOptions extends WriteOptions {
@@ -197,7 +208,7 @@ export interface HistoryOptions {
 }
 
 /** Which objects of a collection are deleted, and how. */
-export interface CollectionOptions extends Selectors, Omit<DeleteOptions, 'preconditions'> {}
+export interface CollectionOptions extends Selectors, Omit<DeleteOptions, 'preconditions' | 'receipt'> {}
 
 /** A lease and the token it was taken with. */
 export interface Fence {
@@ -215,6 +226,8 @@ export interface TransactionOptions {
   readonly retries?: number | undefined;
   readonly source?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Where the store says which revision the commit made. */
+  readonly receipt?: WriteReceipt | undefined;
 }
 
 /** The verbs that read and write single objects; a store has them, and a transaction. */

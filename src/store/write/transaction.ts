@@ -12,7 +12,7 @@ import { Form, UnopenedForm } from '../form.js';
 import { keyId, prefixId } from '../keys.js';
 import type { SharedItem } from '../read/reader.js';
 import type { TypeInfo, TypeRegistry } from '../registry.js';
-import type { FailedItem } from '../types.js';
+import type { FailedItem, WriteReceipt } from '../types.js';
 import type { Decision, Operation } from './operation.js';
 import type { Mutation } from './mutations.js';
 import { notFound } from './mutations.js';
@@ -20,6 +20,7 @@ import { sameObject, stampRevision } from './rules.js';
 import type { Stored } from './rules.js';
 import { isUnder } from './states.js';
 import type { KeyState, Origin, Planned, PlannedExpect, PlannedWrite, States } from './states.js';
+import { fillReceipt } from './writer.js';
 import type { Seen, Writer } from './writer.js';
 
 /** Ends a run whose reads no longer hold; never reaches callers. */
@@ -162,7 +163,14 @@ export class TransactionRun {
   }
 
   /** The run as one request; `planned` is told when it has its place in line. `discard`: the reads are checked, nothing is written. */
-  operation<R>(value: R, options: { readonly planned: () => void; readonly discard: boolean }): Operation<R> {
+  operation<R>(
+    value: R,
+    options: { readonly planned: () => void; readonly discard: boolean; readonly receipt: WriteReceipt | undefined },
+  ): Operation<R> {
+    const tell = (revision?: number): R => {
+      if (options.receipt !== undefined) fillReceipt(options.receipt, revision);
+      return value;
+    };
     return {
       keys: [],
       conflicted: () => new Restart(),
@@ -195,10 +203,10 @@ export class TransactionRun {
         options.planned();
         const origins: Origin[] = [...this.#reads.values()].map((read) => read.origin);
         for (const range of this.#ranges) if (typeof range.since === 'object') origins.push(range.since);
-        if (writes.length === 0) return { type: 'done', value: () => value, dependsOn: origins };
+        if (writes.length === 0) return { type: 'done', value: tell, dependsOn: origins };
         const expect: PlannedExpect[] = [...this.#reads.values()].map((read) => ({ key: read.key, origin: read.origin }));
         for (const range of this.#ranges) expect.push({ prefix: range.prefix, since: range.since });
-        return { type: 'write', writes, expect, value: () => value };
+        return { type: 'write', writes, expect, value: tell };
       },
     };
   }

@@ -11,6 +11,7 @@ import { unopened } from '../form.js';
 import type { Form } from '../form.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo } from '../registry.js';
+import type { WriteOptions, WriteReceipt } from '../types.js';
 import type { Decision, Operation } from './operation.js';
 import { remove } from './mutations.js';
 import type { Effect, Mutation } from './mutations.js';
@@ -161,8 +162,9 @@ export class Writer {
     resolved: TypeInfo,
     key: Key,
     mutation: Mutation,
-    options: { readonly source?: string | undefined; readonly dryRun?: boolean | undefined },
+    options: Pick<WriteOptions, 'source' | 'dryRun' | 'receipt'>,
   ): Operation<Stored> {
+    const { receipt } = options;
     return {
       keys: [key],
       // A dry run commits nothing that would find out.
@@ -176,11 +178,24 @@ export class Writer {
         switch (effect.type) {
           case 'same':
             // Made when it is told: by then the state it rests on has its revision.
-            return { type: 'done', value: () => cloneJson(this.seen(info, state.form).object!) };
+            return {
+              type: 'done',
+              value: () => {
+                if (receipt !== undefined) fillReceipt(receipt, undefined);
+                return cloneJson(this.seen(info, state.form).object!);
+              },
+            };
           case 'remove': {
             if (options.dryRun === true) return { type: 'done', value: () => cloneJson(previous.object!) };
             const write = this.draft(info, state, undefined, options.source);
-            return { type: 'write', writes: [write], value: () => cloneJson(this.seen(info, write.previous).object!) };
+            return {
+              type: 'write',
+              writes: [write],
+              value: (revision) => {
+                if (receipt !== undefined) fillReceipt(receipt, revision);
+                return cloneJson(this.seen(info, write.previous).object!);
+              },
+            };
           }
           case 'put': {
             const space = previous.object === undefined && key.namespace !== '' ? this.#host.namespace(key.namespace) : undefined;
@@ -200,7 +215,10 @@ export class Writer {
               writes: [write],
               // It is only made if its namespace still is as it was looked at: other processes write too.
               expect: space && [space],
-              value: (revision) => withRevision(own ? effect.next : cloneJson(effect.next), revision),
+              value: (revision) => {
+                if (receipt !== undefined) fillReceipt(receipt, revision);
+                return withRevision(own ? effect.next : cloneJson(effect.next), revision);
+              },
             };
           }
           default:
@@ -209,6 +227,11 @@ export class Writer {
       },
     };
   }
+}
+
+/** Says what a write made; undefined: nothing. One that is frozen stays as it is: nothing may throw in the committing turn. */
+export function fillReceipt(receipt: WriteReceipt, revision: number | undefined): void {
+  Reflect.set(receipt, 'revision', revision === undefined ? null : String(revision));
 }
 
 function withRevision(object: Stored, revision: number): Stored {
