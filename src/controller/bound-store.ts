@@ -8,6 +8,7 @@ import { ForbiddenError } from '../schemas/index.js';
 import type { AnyDefinition } from '../schemas/index.js';
 import type {
   CachedResource,
+  CollectionOptions,
   DeleteOptions,
   Fence,
   GetOptions,
@@ -21,7 +22,6 @@ import type {
   ResourceInput,
   RollbackOptions,
   RotationReport,
-  Selectors,
   Store,
   StoreStats,
   Transaction,
@@ -33,6 +33,7 @@ import type {
   Watch,
   WatchOptions,
   WriteOptions,
+  WriteReceipt,
 } from '../store/index.js';
 
 /** Whom a bound store asks before a write, and tells after it. */
@@ -40,21 +41,21 @@ export interface WriteGuard {
   /** For `source` of the writes. */
   readonly source: string;
   /** @throws {ForbiddenError} when the run may write no more. */
+  assertWritable(): void;
+  /** A write begins. @throws {ForbiddenError} when the run may write no more. */
   begin(): void;
-  /**
-   * `settled` is the revision that caches must reach to show the write, undefined when nothing was written.
-   */
-  end(settled: string | undefined, what?: WriteFacts): void;
+  /** What became of a write that began. */
+  end(what: WriteFacts): void;
 }
 
-/** What is known of a write. */
+/** What is known of a write that has settled. */
 export interface WriteFacts {
   /** The type written; undefined: several, or not known. */
   readonly type?: string | undefined;
-  /** A revision that is this write's for sure, and nobody else's. */
-  readonly own?: string | undefined;
-  /** Inside a transaction: what the write made for sure (others may have changed nothing), to be committed with the rest. */
-  readonly staged?: unknown;
+  /** The revision that is this write's and nobody else's; null: it changed nothing; undefined: that is not known, or it failed. */
+  readonly made?: string | null | undefined;
+  /** Where `made` is not known: the revision that caches must reach to show the write. */
+  readonly shownAt?: string | undefined;
 }
 
 interface Written {
@@ -65,8 +66,15 @@ function versionOf(resource: unknown): string | undefined {
   return (resource as Written | undefined)?.metadata?.resourceVersion;
 }
 
-function nameOf(type: TypeRef): string {
-  return typeof type === 'string' ? type : type.type;
+function nameOf(type: TypeRef | undefined): string | undefined {
+  return typeof type === 'object' ? type.type : type;
+}
+
+/** What the options of every write have in common. */
+interface Sendable {
+  readonly source?: string | undefined;
+  readonly receipt?: WriteReceipt | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** Binds a store to a run; inside a transactional run, `transaction` takes the verbs. */
@@ -101,47 +109,25 @@ class BoundStore implements Store {
     return this.#transaction ?? this.#store;
   }
 
-  #sourced<O extends WriteOptions>(options: O | undefined): O {
-    return { ...options, source: options?.source ?? this.#guard.source } as O;
-  }
-
-  /** Runs a write of one object; `base` is the version it is conditional on, `'new'` for a creation, undefined for none. */
-  async #write<R>(
-    type: TypeRef,
-    options: { readonly dryRun?: boolean | undefined; readonly base: string | undefined },
-    write: () => Promise<R>,
-  ): Promise<R> {
+  /**
+   * Runs a write. Its options carry a receipt: which revision it made, if any, is known from the store and not guessed from the
+   * result, which may be what somebody else wrote.
+   */
+  async #write<R, O extends Sendable>(type: TypeRef | undefined, options: O | undefined, write: (options: O) => Promise<R>): Promise<R> {
     const guard = this.#guard;
-    const { base } = options;
-    if (options.dryRun === true) return write();
+    const source = options?.source ?? guard.source;
+    if (options?.dryRun === true) return write({ ...options, source });
     guard.begin();
-    let settled: string | undefined;
-    let own: string | undefined;
-    let staged: unknown;
+    const receipt: WriteReceipt = {};
+    let shownAt: string | undefined;
     try {
-      const result = await write();
-      if (this.#transaction !== undefined) staged = base === 'new' ? result : undefined;
-      else {
-        settled = versionOf(result) ?? this.#store.revision;
-        if (settled === base) settled = undefined;
-        else if (base !== undefined) own = settled;
-      }
+      const result = await write({ ...options, source, receipt } as O);
+      // Whoever wrapped the store may not pass the receipt on.
+      if (receipt.revision === undefined && this.#transaction === undefined) shownAt = versionOf(result) ?? this.#store.revision;
       return result;
     } finally {
-      guard.end(settled, { type: nameOf(type), own, staged });
-    }
-  }
-
-  /** Runs a write after which only the store knows its revision. */
-  async #writeAny<R>(type: TypeRef | undefined, write: () => Promise<R>): Promise<R> {
-    this.#guard.begin();
-    let settled: string | undefined;
-    try {
-      const result = await write();
-      if (this.#transaction === undefined) settled = this.#store.revision;
-      return result;
-    } finally {
-      this.#guard.end(settled, { type: type === undefined ? undefined : nameOf(type) });
+      if (options?.receipt !== undefined) options.receipt.revision = receipt.revision;
+      guard.end({ type: nameOf(type), made: receipt.revision, shownAt });
     }
   }
 
@@ -152,9 +138,7 @@ class BoundStore implements Store {
     resource: ResourceInput<T>,
     options?: WriteOptions,
   ): Promise<Resource<T>> {
-    return this.#write(type, { dryRun: options?.dryRun, base: 'new' }, () =>
-      this.#verbs.create(type, namespace, name, resource, this.#sourced(options)),
-    );
+    return this.#write(type, options, (sent) => this.#verbs.create(type, namespace, name, resource, sent));
   }
   update<T extends TypeRef>(
     type: T,
@@ -163,9 +147,7 @@ class BoundStore implements Store {
     resource: ResourceInput<T>,
     options?: UpdateOptions,
   ): Promise<Resource<T>> {
-    return this.#write(type, { dryRun: options?.dryRun, base: versionOf(resource) }, () =>
-      this.#verbs.update(type, namespace, name, resource, this.#sourced(options)),
-    );
+    return this.#write(type, options, (sent) => this.#verbs.update(type, namespace, name, resource, sent));
   }
   patch<T extends TypeRef>(
     type: T,
@@ -174,10 +156,7 @@ class BoundStore implements Store {
     patch: unknown,
     options?: PatchOptions,
   ): Promise<Resource<T>> {
-    const base = Array.isArray(patch) ? undefined : versionOf(patch);
-    return this.#write(type, { dryRun: options?.dryRun, base }, () =>
-      this.#verbs.patch(type, namespace, name, patch, this.#sourced(options)),
-    );
+    return this.#write(type, options, (sent) => this.#verbs.patch(type, namespace, name, patch, sent));
   }
   apply<T extends TypeRef>(
     type: T,
@@ -186,9 +165,7 @@ class BoundStore implements Store {
     manifest: ResourceInput<T>,
     options?: WriteOptions,
   ): Promise<Resource<T>> {
-    return this.#write(type, { dryRun: options?.dryRun, base: undefined }, () =>
-      this.#verbs.apply(type, namespace, name, manifest, this.#sourced(options)),
-    );
+    return this.#write(type, options, (sent) => this.#verbs.apply(type, namespace, name, manifest, sent));
   }
   modify<T extends TypeRef>(
     type: T,
@@ -197,20 +174,10 @@ class BoundStore implements Store {
     change: (draft: Resource<T>) => unknown,
     options?: UpdateOptions,
   ): Promise<Resource<T>> {
-    return this.#write(type, { dryRun: options?.dryRun, base: undefined }, () =>
-      this.#verbs.modify(type, namespace, name, change, this.#sourced(options)),
-    );
+    return this.#write(type, options, (sent) => this.#verbs.modify(type, namespace, name, change, sent));
   }
   delete<T extends TypeRef>(type: T, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<Resource<T>> {
-    if (options?.dryRun === true) return this.#verbs.delete(type, namespace, name, options);
-    return this.#writeAny(type, () => this.#verbs.delete(type, namespace, name, this.#sourced(options)));
-  }
-  deleteCollection<T extends TypeRef>(
-    type: T,
-    namespace?: string,
-    options?: Selectors & Omit<DeleteOptions, 'preconditions'>,
-  ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
-    return this.#writeAny(type, () => this.#store.deleteCollection(type, namespace, this.#sourced(options)));
+    return this.#write(type, options, (sent) => this.#verbs.delete(type, namespace, name, sent));
   }
   rollback<T extends TypeRef>(
     type: T,
@@ -219,7 +186,24 @@ class BoundStore implements Store {
     version: string,
     options?: RollbackOptions,
   ): Promise<Resource<T>> {
-    return this.#writeAny(type, () => this.#store.rollback(type, namespace, name, version, this.#sourced(options)));
+    return this.#write(type, options, (sent) => this.#store.rollback(type, namespace, name, version, sent));
+  }
+  /** Many writes: which revisions they made is not told. */
+  async deleteCollection<T extends TypeRef>(
+    type: T,
+    namespace?: string,
+    options?: CollectionOptions,
+  ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
+    const guard = this.#guard;
+    guard.begin();
+    let what: WriteFacts = {};
+    try {
+      const result = await this.#store.deleteCollection(type, namespace, { ...options, source: options?.source ?? guard.source });
+      what = result.deleted === 0 ? { made: null } : { shownAt: this.#store.revision };
+      return result;
+    } finally {
+      guard.end({ type: nameOf(type), ...what });
+    }
   }
   fenced(fence: Fence): Store {
     return new BoundStore(this.#store.fenced(fence), this.#guard, this.#transaction);
@@ -230,18 +214,13 @@ class BoundStore implements Store {
         'this controller is transactional: the whole run is one transaction already, so call the verbs and repos of its context directly',
       );
     }
-    const guard = this.#guard;
-    return this.#writeAny(undefined, () =>
-      this.#store.transaction(
-        async (tx) => {
-          const result = await run(tx);
-          // A run that was revoked meanwhile must not commit; throwing here rolls it all back.
-          guard.begin();
-          guard.end(undefined);
-          return result;
-        },
-        { ...options, source: options?.source ?? guard.source },
-      ),
+    return this.#write(undefined, options, (sent) =>
+      this.#store.transaction(async (tx) => {
+        const result = await run(tx);
+        // A run that was revoked meanwhile must not commit; throwing here rolls it all back.
+        this.#guard.assertWritable();
+        return result;
+      }, sent),
     );
   }
 

@@ -11,11 +11,17 @@ export type ChangeSource = 'for' | 'owns' | 'watches';
 export type ChangeType = 'existing' | 'created' | 'updated' | 'deleted' | 'resync';
 
 interface Versioned {
-  readonly metadata: { readonly namespace?: string | undefined; readonly name: string; readonly resourceVersion: string };
+  readonly metadata: {
+    readonly namespace?: string | undefined;
+    readonly name: string;
+    readonly resourceVersion: string;
+    readonly deletionTimestamp?: string | undefined;
+  };
 }
 
 /** How many paths of a field diff are told. */
 const MAX_FIELDS = 8;
+const none: readonly string[] = Object.freeze([]);
 
 /** A change of an object. */
 export class ChangeCause {
@@ -24,8 +30,9 @@ export class ChangeCause {
   readonly change: ChangeType;
   /** The exact type name of the changed object. */
   readonly type: string;
-  readonly #object: Versioned;
-  readonly #previous: Versioned | undefined;
+  #object: Versioned;
+  #previous: Versioned | undefined;
+  #fields: readonly string[] | undefined = undefined;
 
   constructor(via: ChangeSource, change: ChangeType, type: string, object: Versioned, previous: Versioned | undefined) {
     this.via = via;
@@ -35,10 +42,6 @@ export class ChangeCause {
     this.#previous = previous;
   }
 
-  /** The object as the event showed it: shared and frozen. */
-  get object(): object {
-    return this.#object;
-  }
   get namespace(): string | undefined {
     return this.#object.metadata.namespace;
   }
@@ -49,12 +52,25 @@ export class ChangeCause {
   get revision(): string {
     return this.#object.metadata.resourceVersion;
   }
+  /** Whether the update marked the object for deletion. */
+  get marksDeletion(): boolean {
+    return this.#previous !== undefined && this.#object.metadata.deletionTimestamp !== this.#previous.metadata.deletionTimestamp;
+  }
   /** The paths that differ, the first eight; bookkeeping of the store left out. Empty but for updates. */
   get fields(): readonly string[] {
-    if (this.#previous === undefined || this.#previous === this.#object) return [];
+    if (this.#fields !== undefined) return this.#fields;
+    if (this.#previous === undefined || this.#previous === this.#object) return none;
     return diffPaths(this.#previous, this.#object, MAX_FIELDS + 2)
       .filter((path) => path !== 'metadata.resourceVersion' && path !== 'metadata.generation')
       .slice(0, MAX_FIELDS);
+  }
+  /** Lets go of the objects: what is told of them is kept, as a few words. */
+  settle(): void {
+    if (this.#fields !== undefined) return;
+    this.#fields = this.fields;
+    this.#previous = undefined;
+    const { namespace, name, resourceVersion } = this.#object.metadata;
+    this.#object = { metadata: { namespace, name, resourceVersion } };
   }
   toJSON(): Record<string, unknown> {
     const { kind, via, change, type, namespace, name, revision, fields } = this;

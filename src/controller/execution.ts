@@ -5,7 +5,7 @@
  * Invariants: the finalizer is stored, and shown by the cache, before `reconcile` sees the object; it is removed after
  * `finalize` returned without asking to come again, and kept when it threw. A transactional run commits whole or not at all.
  */
-import type { Deps, Logger, Store, Transaction } from '../store/index.js';
+import type { Deps, Logger, Store, Transaction, WriteReceipt } from '../store/index.js';
 import { bindStore } from './bound-store.js';
 import { createContext, type ContextHost } from './context.js';
 import { addFinalizer, hasFinalizer, removeFinalizer } from './finalizer.js';
@@ -70,6 +70,7 @@ async function executeMarked(host: ExecutionHost, run: Run): Promise<unknown> {
 /** The whole run as one transaction: committed when the reconciler returns, undone when it throws. */
 async function executeInTransaction(host: ExecutionHost, run: Run): Promise<unknown> {
   const { store } = host;
+  const receipt: WriteReceipt = {};
   run.beginTransaction();
   let committed = false;
   try {
@@ -80,12 +81,12 @@ async function executeInTransaction(host: ExecutionHost, run: Run): Promise<unkn
         run.assertWritable();
         return value;
       },
-      { retries: 0, source: run.source },
+      { retries: 0, source: run.source, receipt },
     );
     committed = run.stagedWrites > 0;
     return result;
   } finally {
-    run.endTransaction(committed ? store.revision : undefined);
+    run.endTransaction(committed ? { made: receipt.revision, shownAt: store.revision } : {});
   }
 }
 

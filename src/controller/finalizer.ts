@@ -42,13 +42,13 @@ export function oldestPending(objects: readonly Seen[], finalizer: string): numb
  */
 export async function addFinalizer(run: Run, { store, definition, finalizer }: FinalizerTarget): Promise<string> {
   const { namespace, name, resourceVersion, finalizers = [] } = (run.object as Seen).metadata;
-  const written = await run.ownWrite({ type: definition.type, version: resourceVersion }, () =>
+  const written = await run.ownWrite({ type: definition.type, version: resourceVersion }, (receipt) =>
     store.patch(
       definition,
       namespace,
       name,
       { metadata: { resourceVersion, finalizers: [...finalizers, finalizer] } },
-      { type: 'merge', source: run.source },
+      { type: 'merge', source: run.source, receipt },
     ),
   );
   return written.metadata.resourceVersion;
@@ -65,13 +65,13 @@ export async function removeFinalizer(run: Run, { store, definition, finalizer }
       if (live.metadata.uid !== uid || !hasFinalizer(live, finalizer)) return;
       const { resourceVersion } = live.metadata;
       const finalizers = live.metadata.finalizers?.filter((other) => other !== finalizer) ?? [];
-      await run.ownWrite({ type: definition.type, version: resourceVersion }, () =>
+      await run.ownWrite({ type: definition.type, version: resourceVersion }, (receipt) =>
         store.patch(
           definition,
           namespace,
           name,
           { metadata: { resourceVersion, finalizers: finalizers.length === 0 ? null : finalizers } },
-          { type: 'merge', source: run.source },
+          { type: 'merge', source: run.source, receipt },
         ),
       );
       return;

@@ -15,6 +15,7 @@ import { controllerSeries, countRun, type ControllerSeries } from './controller-
 import { controllerDefaults } from './defaults.js';
 import { isPanic } from './errors.js';
 import { Deadlines } from './deadlines.js';
+import { Echoes } from './echoes.js';
 import { oldestPending } from './finalizer.js';
 import { execute, owesWrites, writeOwed, type ExecutionHost } from './execution.js';
 import { Followers, returnedNothing } from './followers.js';
@@ -74,6 +75,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   #workers: Workers | undefined;
   #state: State = 'new';
   #stopped: Promise<readonly string[]> | undefined;
+  readonly #echoes: Echoes;
   readonly #deadlines: Deadlines;
   /** Monotonic ms: when a run last ended, or work last began to wait. */
   #lastProgress: number;
@@ -101,6 +103,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     this.pauses = new Pauses((key) => this.wakeUp(key, { kind: 'resume' }));
     this.wiring = new Wiring({ definition, informers: options.informers, deps, logger: this.logger, sink: this });
     this.declared = [...this.wiring.caches.keys()];
+    this.#echoes = new Echoes(this.wiring);
     this.#deadlines = new Deadlines({
       timeout: definition.timeout,
       deps,
@@ -172,6 +175,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   // ---- keys in
 
   wake(key: string, cause: Cause, options: { readonly priority: number; readonly revision: string }): void {
+    if (this.#echoes.hears(key, options.revision, cause)) return;
     const run = this.#active.get(key);
     if (run !== undefined && !this.#heard(run, options.revision, cause, options.priority)) return;
     this.#enqueue(key, { priority: options.priority, cause });
@@ -215,8 +219,8 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   // ---- what runs and contexts ask
 
-  relists(): number {
-    return this.wiring.relists();
+  merges(): number {
+    return this.wiring.merges();
   }
   uuid(): string {
     return this.deps.ids.uuid();
@@ -346,6 +350,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     this.journal.add(run);
     // Only now: the event of its own write may have come while the key waited for the caches.
     if (run.skipped === undefined) this.#hotLoops.ran(run);
+    this.#echoes.ran(key, run.record?.echo);
     run.strip();
     if (this.#state !== 'running') return;
     if (outcome.kind === 'conflict') this.#conflicts.set(key, (this.#conflicts.get(key) ?? 0) + 1);

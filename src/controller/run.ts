@@ -6,6 +6,7 @@
  */
 import { ForbiddenError } from '../schemas/index.js';
 import type { DeepReadonly, UnknownResource } from '../schemas/index.js';
+import type { WriteReceipt } from '../store/index.js';
 import type { Cause } from './causes.js';
 import type { WriteFacts, WriteGuard } from './bound-store.js';
 import type { Outcome } from './outcome.js';
@@ -39,8 +40,8 @@ export interface RunHost {
   readonly source: string;
   /** Whether all its writes are kept from running the key again, or the framework's own, or none. */
   readonly echo: 'own-status' | 'all' | 'none';
-  /** How often the informers have listed again. */
-  relists(): number;
+  /** How often changes were merged on their way here. */
+  merges(): number;
   /** An event that was held back is somebody else's. */
   wakeHeld(key: string, cause: Cause, priority: number): void;
   uuid(): string;
@@ -161,8 +162,8 @@ export class Run implements WriteGuard {
   begin(): void {
     this.#writing().begin(this.host.echo === 'all');
   }
-  end(settled: string | undefined, what?: WriteFacts): void {
-    this.#record?.end(settled, what, this.host.echo === 'all');
+  end(what: WriteFacts): void {
+    this.#record?.end(what, this.host.echo === 'all');
   }
 
   /**
@@ -170,19 +171,21 @@ export class Run implements WriteGuard {
    */
   async ownWrite<R extends { readonly metadata: { readonly resourceVersion: string } }>(
     base: { readonly type: string; readonly version: string },
-    write: () => Promise<R>,
+    write: (receipt: WriteReceipt) => Promise<R>,
   ): Promise<R> {
     const record = this.#writing();
     const silent = this.host.echo !== 'none';
     record.begin(silent);
-    let revision: string | undefined;
+    const receipt: WriteReceipt = {};
     try {
-      const result = await write();
-      record.stageOwn(result);
-      revision = result.metadata.resourceVersion === base.version ? undefined : result.metadata.resourceVersion;
+      const result = await write(receipt);
+      const { resourceVersion } = result.metadata;
+      // Where a wrapped store does not pass the receipt on: nobody else can have made what a conditional write gives back.
+      if (receipt.revision === undefined) receipt.revision = resourceVersion === base.version ? null : resourceVersion;
       return result;
     } finally {
-      record.end(revision, { type: base.type, own: revision }, silent);
+      record.stageOwn();
+      record.end({ type: base.type, made: receipt.revision }, silent);
     }
   }
 
@@ -194,9 +197,9 @@ export class Run implements WriteGuard {
   get stagedWrites(): number {
     return this.#record === undefined ? 0 : this.#record.stagedWrites;
   }
-  /** The transaction is over; `revision` is one that shows it, undefined when it wrote nothing or was undone. */
-  endTransaction(revision: string | undefined): void {
-    this.#record?.endTransaction(revision, { silent: this.host.echo !== 'none', echo: this.host.echo === 'all' });
+  /** The transaction is over; nothing is known of one that was undone. */
+  endTransaction(what: WriteFacts): void {
+    this.#record?.endTransaction(what, { silent: this.host.echo !== 'none', echo: this.host.echo === 'all' });
   }
 
   /** Writes in flight. */
@@ -208,8 +211,8 @@ export class Run implements WriteGuard {
   hear(revision: string, cause: Cause, priority: number): Hearing {
     return this.#record === undefined ? 'wake' : this.#record.hear(revision, cause, priority);
   }
-  relists(): number {
-    return this.host.relists();
+  merges(): number {
+    return this.host.merges();
   }
   wakeHeld(key: string, cause: Cause, priority: number): void {
     this.dirtied = true;

@@ -65,13 +65,13 @@ async function find({ store, definition }: StatusTarget, { metadata }: StatusObj
 
 async function write(run: Run, { store, definition }: StatusTarget, base: StatusObject, status: Record<string, unknown>): Promise<void> {
   const { namespace, name, resourceVersion } = base.metadata;
-  await run.ownWrite({ type: definition.type, version: resourceVersion }, () =>
+  await run.ownWrite({ type: definition.type, version: resourceVersion }, (receipt) =>
     store.patch(
       definition,
       namespace,
       name,
       { metadata: { resourceVersion }, status },
-      { type: 'merge', source: run.source, ...(definition.subresources.status ? { subresource: 'status' } : {}) },
+      { type: 'merge', source: run.source, receipt, ...(definition.subresources.status ? { subresource: 'status' } : {}) },
     ),
   );
 }

@@ -129,11 +129,17 @@ export class Wiring {
     ]);
   }
 
-  /** How often the informers have listed again. */
-  relists(): number {
+  /** How often changes of one object were told as one: by informers that listed again, and by handlers that were behind. */
+  merges(): number {
     let sum = 0;
     for (const informer of this.informers) sum += informer.relists;
+    for (const { handle } of this.#handles) sum += handle.missed;
     return sum;
+  }
+
+  /** Whether changes that the caches show wait for a handler. */
+  get lagging(): boolean {
+    return this.#handles.some(({ handle }) => handle.lag > 0);
   }
 
   /** Whether a cache is older than what `waits` asks for. */
