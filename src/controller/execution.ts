@@ -141,5 +141,5 @@ async function prune(host: ExecutionHost, run: Run, tx: Transaction | undefined)
   if (types.length === 0) return;
   const { uid } = (run.object as CachedObject).metadata;
   const store = bindStore(host.store, run, tx);
-  await pruneChildren({ store, types, ensured: run.ensured, children: (type) => host.controlled(type, uid) ?? [] });
+  await pruneChildren({ store, types, ensured: run.ensured, owner: uid, children: (type) => host.controlled(type, uid) ?? [] });
 }

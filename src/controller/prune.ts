@@ -1,38 +1,71 @@
 /**
  * Deletes the children that a successful run no longer declared.
  *
- * Invariants: only children that the object controls (by uid), only of types the controller said to prune, only after a run
- * that threw nothing; each delete is conditional on the child's uid. Caches show the children of earlier runs, since a key
- * does not run on caches older than its own writes.
+ * Invariants: only children that the object controls, only of types the controller said to prune, only after a run that threw
+ * nothing. A delete is conditional on the version that was looked at, so that it is the freshest one that was ours: a child that
+ * was handed over or released meanwhile, by this run or by somebody else, stays. Caches show the children of earlier runs,
+ * since a key does not run on caches older than its own writes.
  */
-import { isConflict, isNotFound } from '../schemas/index.js';
+import { ConflictError, isConflict, isNotFound } from '../schemas/index.js';
 import type { DeepReadonly, UnknownResource } from '../schemas/index.js';
 import type { StoreVerbs } from '../store/index.js';
+import { controllerDefaults } from './defaults.js';
 import { keyOf } from './keys.js';
+import { controllerOf } from './owners.js';
 
 /** What is pruned. */
 export interface PruneTarget {
   readonly store: StoreVerbs;
   readonly types: readonly string[];
   readonly ensured: ReadonlySet<string> | undefined;
-  children(type: string): readonly DeepReadonly<UnknownResource>[];
+  /** The uid of the object whose children they are. */
+  readonly owner: string;
+  /** What the cache knows of them. */
+  children(type: string): readonly Child[];
 }
 
+type Child = DeepReadonly<UnknownResource>;
+
 /** Deletes what was not ensured; resolves to how many. */
-export async function pruneChildren({ store, types, ensured, children }: PruneTarget): Promise<number> {
+export async function pruneChildren({ store, types, ensured, owner, children }: PruneTarget): Promise<number> {
   let deleted = 0;
   for (const type of types) {
     for (const child of children(type)) {
-      const { namespace, name, uid, deletionTimestamp } = child.metadata;
-      if (deletionTimestamp !== undefined || ensured?.has(`${type}/${keyOf(child)}`) === true) continue;
-      try {
-        await store.delete(type, namespace, name, { preconditions: { uid } });
-        deleted += 1;
-      } catch (error) {
-        // Gone, or made anew by another: both leave nothing to prune.
-        if (!isNotFound(error) && !isConflict(error)) throw error;
-      }
+      if (ensured?.has(`${type}/${keyOf(child)}`) !== true && (await pruneChild(store, type, { child, owner }))) deleted += 1;
     }
   }
   return deleted;
+}
+
+/** True when the child was deleted; false when there is nothing of ours left to delete. */
+async function pruneChild(
+  store: StoreVerbs,
+  type: string,
+  { child, owner }: { readonly child: Child; readonly owner: string },
+): Promise<boolean> {
+  const { namespace, name, uid } = child.metadata;
+  let seen = child;
+  for (let tries = 1; ; tries += 1) {
+    const { resourceVersion, deletionTimestamp } = seen.metadata;
+    if (seen.metadata.uid !== uid || deletionTimestamp !== undefined || controllerOf(seen)?.uid !== owner) return false;
+    try {
+      await store.delete(type, namespace, name, { preconditions: { uid, resourceVersion } });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      if (!isConflict(error)) throw error;
+      if (tries >= controllerDefaults.writeTries) {
+        throw new ConflictError(`${type} ${keyOf(child)} could not be pruned: others kept writing to it; it is tried again`, {
+          cause: error,
+        });
+      }
+    }
+    // The cache was behind: what counts is what is there now.
+    try {
+      seen = await store.get(type, namespace, name);
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
 }
