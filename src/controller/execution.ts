@@ -5,6 +5,7 @@
  * Invariants: the finalizer is stored, and shown by the cache, before `reconcile` sees the object; it is removed after
  * `finalize` returned without asking to come again, and kept when it threw. A transactional run commits whole or not at all.
  */
+import { ConflictError } from '../schemas/index.js';
 import type { Deps, Logger, Store, Transaction, WriteReceipt } from '../store/index.js';
 import { bindStore } from './bound-store.js';
 import { createContext, type ContextHost } from './context.js';
@@ -62,6 +63,13 @@ async function executeMarked(host: ExecutionHost, run: Run): Promise<unknown> {
     // It went, or began to, between the two: that change runs the key again.
     run.skipped = 'terminating';
     return undefined;
+  }
+  if (!hasFinalizer(object, controller.finalizer)) {
+    const { resourceVersion } = object.metadata;
+    throw new ConflictError(
+      `finalizer ${controller.finalizer} was taken off ${controller.for.type} ${run.key} by another at revision ${resourceVersion}, right after it was stored; it is stored again before anything else`,
+      { currentRevision: resourceVersion },
+    );
   }
   run.object = object;
   return controller.reconcile(createContext(host, run));

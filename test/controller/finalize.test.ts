@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defineController, type ControllerInput } from '../../src/controller/index.js';
+import type { Store } from '../../src/store/index.js';
 import { openWorld, Widget } from './world.js';
 
 type Input = Pick<ControllerInput<typeof Widget>, 'reconcile' | 'finalize' | 'transactional'>;
@@ -103,6 +104,38 @@ describe('finalize', () => {
     expect(seen).toEqual([[finalizer]]);
     expect(stored).toEqual([[finalizer]]);
     expect(finalizes).toBe(0);
+  });
+
+  it('the finalizer is stored again, before anything else, when another took it off right after it was stored', async () => {
+    const seen: (readonly string[] | undefined)[] = [];
+    let strips = 2;
+    await using world = await openWorld(
+      [controller({ reconcile: ({ object }) => void seen.push(object.metadata.finalizers), finalize() {} })],
+      {
+        wrap: (store) =>
+          new Proxy(store, {
+            get(target, property) {
+              const value: unknown = Reflect.get(target, property, target);
+              if (typeof value !== 'function') return value;
+              if (property !== 'patch') return value.bind(target);
+              return async (...args: Parameters<Store['patch']>) => {
+                const result = await target.patch(...args);
+                if (strips-- > 0) {
+                  await target.patch(Widget, 'prod', 'a', { metadata: { finalizers: null } });
+                  for (let i = 0; i < 5; i += 1) await target.deps.scheduler.turn();
+                }
+                return result;
+              };
+            },
+          }),
+      },
+    );
+    await world.widget('a');
+    await world.advance('1s');
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen).toEqual(seen.map(() => [finalizer]));
+    expect(world.metric('reconcile_conflicts_total')).toBe(2);
+    expect(world.logs('error')).toEqual([]);
   });
 
   it('other finalizers stay, and with them the object, until they are removed; finalize does not run again', async () => {
