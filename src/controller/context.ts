@@ -147,10 +147,15 @@ class RunContext implements ReconcileContext {
   }
   get event(): ReconcileContext['event'] {
     return (type, reason, note = '') => {
+      const run = this.#run;
+      if (run.revoked !== undefined) {
+        this.log.debug({ reason }, `an event was dropped: ${run.revoked}`);
+        return;
+      }
       const event = { type, reason, note };
       // What a transaction may still undo is told when it is done.
-      if (this.#transaction === undefined) this.#host.record(this.#run, event);
-      else this.#run.collectEvent(event);
+      if (this.#transaction === undefined) this.#host.record(run, event);
+      else run.collectEvent(event);
     };
   }
 }

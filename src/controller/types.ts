@@ -91,7 +91,7 @@ export interface ReconcileContext<D extends AnyDefinition = AnyDefinition> {
   readonly status: Collectors<D>['status'];
   /** Collects a condition; written with the status, and also when the run throws. */
   readonly condition: Collectors<D>['condition'];
-  /** Records an event about the object: deduplicated, counted, expiring. Never waits. */
+  /** Records an event about the object: deduplicated, counted, expiring. Never waits. Dropped once the run is over, late or stopped. */
   readonly event: (type: 'Normal' | 'Warning', reason: string, note?: string) => void;
   /** Carries controller, key and reconcileID. */
   readonly log: Logger;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Event } from '../../src/schemas/index.js';
 import { defineController } from '../../src/controller/index.js';
 import { Correlator, eventDefaults } from '../../src/controller/events/index.js';
+import { deferred } from '../../src/store/index.js';
 import { openWorld, Site, Widget, type World } from './world.js';
 
 const facts = (note: string, over: Partial<Parameters<Correlator['take']>[0]> = {}) => ({
@@ -155,6 +156,38 @@ describe('event()', () => {
       ['Done', 1],
       ['Trouble', 2],
     ]);
+  });
+
+  it('of a run that is past its timeout, of a removed controller, or after the end is dropped', async () => {
+    for (const how of ['timeout', 'remove', 'end'] as const) {
+      const gate = deferred();
+      let runs = 0;
+      await using world = await openWorld(
+        [
+          defineController({
+            name: 'widgets',
+            for: Widget,
+            timeout: how === 'timeout' ? '1s' : false,
+            async reconcile({ event }) {
+              if (runs++ > 0) return;
+              event('Normal', 'Early', 'in time');
+              const late = gate.promise.then(() => event('Normal', 'Late', 'too late'));
+              if (how !== 'end') await late;
+            },
+          }),
+        ],
+        { gracePeriod: '1s' },
+      );
+      await world.widget('a');
+      await world.flush();
+      const removing = how === 'remove' ? world.manager.remove('widgets') : undefined;
+      await world.advance('5s');
+      gate.resolve();
+      await world.advance('1m');
+      await removing;
+      expect([how, (await events(world)).map((each) => each.reason)]).toEqual([how, ['Early']]);
+      expect(world.logs('debug').some((line) => line.message.startsWith('an event was dropped'))).toBe(true);
+    }
   });
 
   it('what waits is written at the stop', async () => {
