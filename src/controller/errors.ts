@@ -1,8 +1,9 @@
 /**
  * What a reconciler throws on purpose, and what thrown values are made into.
  *
- * Invariant: whatever a reconciler throws (a string, `undefined`, a rejected promise) becomes an `Error` before anybody
- * looks at it, with the thrown value as its cause.
+ * Invariants: whatever a reconciler throws (a string, `undefined`, a rejected promise) becomes an `Error` before anybody
+ * looks at it, with a plain value as its cause. An object is told by its class and message alone, and not kept: its properties may be
+ * the plain text of secrets, and errors go to logs and to `explain`.
  */
 import { printable, StatusError } from '../schemas/index.js';
 import type { StatusErrorOptions } from '../schemas/index.js';
@@ -34,15 +35,29 @@ export function throwAll(errors: readonly Error[], message: string): void {
 /** The thrown value as an `Error`. */
 export function toError(thrown: unknown, what = 'the reconciler'): Error {
   if (thrown instanceof Error) return thrown;
-  const shown = typeof thrown === 'string' ? printable(thrown) : typeof thrown === 'symbol' ? thrown.toString() : describe(thrown);
-  return new Error(`${what} threw ${shown}, which is no Error: throw an Error, so that the stack is kept`, { cause: thrown });
+  const message = `${what} threw ${describe(thrown)}, which is no Error: throw an Error, so that the stack is kept`;
+  return isContainer(thrown) ? new Error(message) : new Error(message, { cause: thrown });
+}
+
+function isContainer(value: unknown): boolean {
+  return typeof value === 'function' || (typeof value === 'object' && value !== null);
 }
 
 function describe(value: unknown): string {
-  if (value === null || typeof value !== 'object') return String(value);
+  if (typeof value === 'string') return printable(value);
+  if (typeof value === 'symbol') return value.toString();
+  if (typeof value === 'function') return 'a function';
+  return typeof value === 'object' && value !== null ? describeObject(value) : String(value);
+}
+
+function describeObject(value: object): string {
   try {
-    return printable(JSON.stringify(value) ?? 'an object');
+    const { message, constructor } = value as { readonly message?: unknown; readonly constructor?: { readonly name?: unknown } };
+    const name = constructor?.name;
+    const shown = typeof name === 'string' && name !== '' && name !== 'Object' ? `an object of class ${printable(name)}` : 'an object';
+    return typeof message === 'string' ? `${shown} (${printable(message)})` : shown;
   } catch {
+    // What it says of itself may throw.
     return 'an object';
   }
 }

@@ -82,12 +82,13 @@ describe('the outcome table', () => {
     expect(decide(end, { ...past, failures: 2 })).toMatchObject({ kind: 'exhausted', next: 'change', forget: true });
   });
 
-  it('a thrown value that is no Error becomes one, with the value as its cause', () => {
-    for (const thrown of ['text', undefined, null, 7, { code: 1 }, Symbol('s')]) {
+  it('a thrown value that is no Error becomes one, with a plain value as its cause and nothing of an object', () => {
+    for (const thrown of ['text', undefined, null, 7, { code: 1 }, Symbol('s'), Object.create(null), () => 1, new Map([[1, 2]])]) {
       const { error, kind } = decide({ ended: 'threw', error: thrown }, fresh);
       expect(kind).toBe('error');
       expect(error).toBeInstanceOf(Error);
-      expect(error?.cause).toBe(thrown);
+      const plain = thrown === null || !['object', 'function'].includes(typeof thrown);
+      expect(error?.cause).toBe(plain ? thrown : undefined);
     }
   });
 
