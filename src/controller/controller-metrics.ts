@@ -55,7 +55,7 @@ export function controllerSeries(registry: MetricsRegistry, controller: string):
 export function countRun(series: ControllerSeries, run: Run, outcome: Outcome): boolean {
   if (run.noops > 0) series.noops.inc(run.noops);
   if (run.dirtied) series.superseded.inc();
-  if (run.skipped === 'paused' || run.skipped === 'slowed' || run.skipped === 'stopping') return false;
+  if (run.heldBack) return false;
   series.total[outcome.result].inc();
   series.seconds.observe(run.tookMs / 1000);
   if (outcome.error === undefined) return false;

@@ -10,6 +10,11 @@ import type { Run } from './run.js';
 /** What a reconciler that returned nothing has done. */
 export const returnedNothing: RunEnd = Object.freeze({ ended: 'returned', result: undefined });
 
+/** Whether a reconciler returned something to wait for. Throws what a look at it throws. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === 'function';
+}
+
 /** Goes on with a run whose reconciler has settled. */
 export type Settled = (run: Run, end: RunEnd) => void | Promise<void>;
 

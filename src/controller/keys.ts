@@ -6,7 +6,8 @@
 import { InvalidError, printable } from '../schemas/index.js';
 import type { ObjectKey } from '../schemas/index.js';
 
-interface Named {
+/** What is read of an object for its key. */
+export interface Named {
   readonly metadata: { readonly namespace?: string | undefined; readonly name: string };
 }
 

@@ -18,12 +18,13 @@ import { Deadlines } from './deadlines.js';
 import { Echoes } from './echoes.js';
 import { oldestPending } from './finalizer.js';
 import { execute, owesWrites, writeOwed, type ExecutionHost } from './execution.js';
-import { Followers, returnedNothing } from './followers.js';
+import { Followers, isThenable, returnedNothing } from './followers.js';
+import { keyOf } from './keys.js';
 import { HotLoops, type HotLoopVerdict } from './hot-loop.js';
 import { Journal } from './journal.js';
 import type { MetricsRegistry } from './metrics/index.js';
 import { OwnContext } from './own-context.js';
-import { decide, success, type Outcome, type RunEnd } from './outcome.js';
+import { decide, success, untouched, type Outcome, type RunEnd } from './outcome.js';
 import { Pauses } from './pause.js';
 import { createSlots, createWorkQueue, runWorkers, type Item, type Worker, type Workers, type WorkQueue } from './queue/index.js';
 import type { CollectedEvent, EventRecorder } from './recorder.js';
@@ -192,6 +193,10 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     this.#enqueue(key, { priority, cause });
   }
 
+  passedOver(object: CachedObject): void {
+    if (this.pauses.left(object)) this.wakeUp(keyOf(object), { kind: 'resume' });
+  }
+
   /** Runs a key whatever woke it. */
   wakeUp(key: string, cause: Cause): void {
     const run = this.#active.get(key);
@@ -245,13 +250,15 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     let result: unknown;
     try {
       result = this.#begin(run);
+      // Within the try: what was returned may throw at a mere look.
+      if (result !== undefined && isThenable(result)) {
+        this.#deadlines.watch();
+        return this.#followers.follow(run, result);
+      }
     } catch (error) {
       return this.#end(run, { ended: 'threw', error });
     }
-    if (result === undefined) return this.#end(run, returnedNothing);
-    if (!isThenable(result)) return this.#end(run, { ended: 'returned', result });
-    this.#deadlines.watch();
-    return this.#followers.follow(run, result);
+    return this.#end(run, result === undefined ? returnedNothing : { ended: 'returned', result });
   }
 
   /** Finds out what there is to do for a key, and begins it. */
@@ -304,7 +311,9 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     const { key } = run;
     const outcome =
       end === returnedNothing && !late
-        ? success
+        ? run.heldBack
+          ? untouched
+          : success
         : decide(late ? { ended: 'timedOut', error: timeoutError(run, this.controller) } : end, {
             conflicts: this.#conflicts.get(key) ?? 0,
             failures: run.item.attempts,
@@ -352,7 +361,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     if (run.skipped === undefined) this.#hotLoops.ran(run);
     this.#echoes.ran(key, run.record?.echo);
     run.strip();
-    if (this.#state !== 'running') return;
+    if (this.#state !== 'running' || outcome === untouched) return;
     if (outcome.kind === 'conflict') this.#conflicts.set(key, (this.#conflicts.get(key) ?? 0) + 1);
     else if (this.#conflicts.size !== 0) this.#conflicts.delete(key);
     if (outcome.forget) this.queue.forget(key);
@@ -486,8 +495,4 @@ function skip(run: Run, reason: SkipReason): undefined {
 
 function timeoutError(run: Run, { name, timeout }: ControllerDefinition): TimeoutError {
   return new TimeoutError(`reconcile of ${run.key} by controller ${name} did not settle within ${timeout} ms`);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null)?.then === 'function';
 }

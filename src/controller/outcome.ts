@@ -5,7 +5,7 @@
  * conflict is no failure until it is the sixth in a row. The table is that of controller-runtime's `reconcileHandler`,
  * with conflicts told apart.
  */
-import { InvalidError, isConflict, parseDuration } from '../schemas/index.js';
+import { InvalidError, isConflict, parseDuration, show } from '../schemas/index.js';
 import { controllerDefaults } from './defaults.js';
 import { isTerminal, toError } from './errors.js';
 
@@ -61,6 +61,9 @@ export interface Outcome {
 /** The outcome of most runs. */
 export const success: Outcome = Object.freeze({ kind: 'success', result: 'success', forget: true, next: 'change', level: 'trace' });
 
+/** Of a key that was handed out and not reconciled (paused, slowed): whatever is known of it stays as it is. */
+export const untouched: Outcome = Object.freeze({ ...success, forget: false });
+
 /** Decides what becomes of a key. Pure. */
 export function decide(end: RunEnd, past: RunPast): Outcome {
   switch (end.ended) {
@@ -77,23 +80,27 @@ export function decide(end: RunEnd, past: RunPast): Outcome {
 
 function returned(result: unknown, past: RunPast): Outcome {
   if (result === undefined || result === null) return success;
-  if (typeof result !== 'object' || !onlyKnown(result)) {
-    return failed(
-      new InvalidError(
-        `reconcile returned ${typeof result === 'object' ? `an object with ${Object.keys(result).join(', ')}` : `a ${typeof result}`}: return nothing, or { requeueAfter: '5s' }`,
-        { causes: [{ reason: 'FieldValueInvalid', field: 'result', message: 'must be undefined or { requeueAfter, priority? }' }] },
-      ),
-      past,
-    );
-  }
-  const { requeueAfter, priority } = result as { requeueAfter?: number | string; priority?: number };
-  if (requeueAfter === undefined) return success;
-  let delayMs: number;
   try {
-    delayMs = parseDuration(requeueAfter, 'requeueAfter');
+    return asked(result);
   } catch (error) {
-    return failed(toError(error), past);
+    // What means nothing is a fault of the reconciler, and so is a result that cannot even be looked at.
+    return failed(toError(error, 'the result of the reconciler'), past);
   }
+}
+
+/** What a result asks for. @throws {InvalidError} when it means nothing. */
+function asked(result: unknown): Outcome {
+  if (!isPlain(result)) throw meansNothing(typeof result === 'object' ? `an object that is no plain one` : `a ${typeof result}`);
+  const unknown = Object.keys(result).filter((key) => key !== 'requeueAfter' && key !== 'priority');
+  if (unknown.length > 0) throw meansNothing(`an object with ${unknown.join(', ')}`);
+  const { requeueAfter, priority } = result as { requeueAfter?: number | string; priority?: unknown };
+  if (priority !== undefined && !isPriority(priority)) {
+    throw new InvalidError(`reconcile returned the priority ${show(priority)}: give a finite number, or leave it out`, {
+      causes: [{ reason: 'FieldValueInvalid', field: 'priority', message: 'must be a finite number' }],
+    });
+  }
+  if (requeueAfter === undefined) return success;
+  const delayMs = parseDuration(requeueAfter, 'requeueAfter');
   if (delayMs === 0) return success;
   return {
     kind: 'requeueAfter',
@@ -101,14 +108,26 @@ function returned(result: unknown, past: RunPast): Outcome {
     forget: true,
     next: 'after',
     delayMs,
-    ...(typeof priority === 'number' ? { priority } : {}),
+    ...(priority === undefined ? {} : { priority }),
     level: 'trace',
   };
 }
 
-function onlyKnown(result: object): boolean {
-  for (const key in result) if (key !== 'requeueAfter' && key !== 'priority') return false;
-  return true;
+function meansNothing(what: string): InvalidError {
+  return new InvalidError(`reconcile returned ${what}: return nothing, or { requeueAfter: '5s' }`, {
+    causes: [{ reason: 'FieldValueInvalid', field: 'result', message: 'must be undefined or { requeueAfter, priority? }' }],
+  });
+}
+
+/** Of any realm; lists, maps, dates and errors have been returned by mistake. */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || (Object.getPrototypeOf(prototype) === null && !Array.isArray(value));
+}
+
+function isPriority(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
 }
 
 function failed(error: Error, past: RunPast): Outcome {

@@ -7,6 +7,7 @@
 import { parseLabelSelector } from '../schemas/index.js';
 import type { Duration, Selector } from '../schemas/index.js';
 import type { LabelSelectorInput } from '../store/index.js';
+import { keyOf, type Named } from './keys.js';
 
 /** Annotation that pauses one object, `"true"` or a reason. */
 export const PAUSED_ANNOTATION = 'rune.dev/paused';
@@ -116,6 +117,12 @@ export class Pauses {
   /** Remembers that a key wanted to run. The end of an object's own pause is a change of the object, which wakes it. */
   hold(key: string, pause: Pause): void {
     if (pause.scope !== 'object') this.#held.add(key);
+  }
+  /** An object that waited for the end of a pause has changed: true when no pause covers it any more, and its key is to run. */
+  left(object: Pausable & Named): boolean {
+    if (this.#held.size === 0) return false;
+    const key = keyOf(object);
+    return this.#held.has(key) && this.covering(object) === undefined && this.#held.delete(key);
   }
   forget(key: string): void {
     this.#held.delete(key);

@@ -82,6 +82,10 @@ export class Run implements WriteGuard {
   get key(): string {
     return this.item.key;
   }
+  /** It was handed out and is not reconciled now, though there is something to do. */
+  get heldBack(): boolean {
+    return this.skipped === 'paused' || this.skipped === 'slowed' || this.skipped === 'stopping';
+  }
   /** 1 for a first try. */
   get attempt(): number {
     return this.item.attempts + 1;

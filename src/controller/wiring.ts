@@ -29,6 +29,8 @@ export const CONTROLLER_INDEX = 'rune.dev/controller';
 export interface WakeSink {
   /** Wakes a key; `revision` is that of the change. */
   wake(key: string, cause: Cause, options: { readonly priority: number; readonly revision: string }): void;
+  /** An update of an object of `for` that counts for nothing by `where`. */
+  passedOver(object: CachedObject): void;
 }
 
 /** What wiring needs. */
@@ -193,6 +195,7 @@ export class Wiring {
       onUpdate: (object, previous) => {
         if (object === previous) wake('resync', object);
         else if (this.#passes(where, object, previous)) wake('updated', object, previous);
+        else sink.passedOver(object);
       },
       onDelete: (last) => wake('deleted', last),
     };
