@@ -144,6 +144,7 @@ export class EmbeddedStore implements Store {
       keeps: () => this.#engine.capabilities.decoded,
       followed: () => this.#hub.size > 0,
       namespace: (name) => this.#namespace(name),
+      scopeOf: (owner) => this.#registry.scopeOf(owner),
     });
     this.#queue = new CommitQueue(
       {

@@ -125,6 +125,19 @@ export class TypeRegistry {
     return this.#infos.get(type)?.definition;
   }
 
+  /** The scope of a kind, whatever its version; undefined when no definition here has it. Reads them all. */
+  scopeOf({ apiVersion, kind }: { readonly apiVersion: string; readonly kind: string }): 'Namespaced' | 'Cluster' | undefined {
+    const slash = apiVersion.indexOf('/');
+    const group = slash < 0 ? '' : apiVersion.slice(0, slash);
+    let scope: 'Namespaced' | undefined;
+    for (const { definition } of this.#infos.values()) {
+      if (definition?.kind !== kind || definition.group !== group) continue;
+      if (definition.scope === 'Cluster') return 'Cluster';
+      scope = 'Namespaced';
+    }
+    return scope;
+  }
+
   /** History policy by exact type name, for compaction: never throws, whatever is in the file. */
   historyOf(type: string): AnyDefinition['history'] {
     return this.#infos.get(type)?.history ?? this.#recordOf(type)?.history ?? SCHEMALESS_HISTORY;

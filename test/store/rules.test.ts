@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Config, defineResource, isConflict, isForbidden, isInvalid, isTooLarge } from '../../src/schemas/index.js';
 import { jsonCodec, msgpackCodec } from '../../src/store/index.js';
+import type { OwnerReference } from '../../src/schemas/index.js';
 import type { Store, StoreVerbs } from '../../src/store/index.js';
 import { Widget } from '../../src/testing/conformance/store-widget.js';
 import { engines, onStorage, take } from './on-engines.js';
@@ -407,6 +408,58 @@ describe.each(engines)('writes on the %s engine', (engine) => {
       await expect(open({ codec: msgpackCodec })).rejects.toThrow(/codec "json".*"msgpack"/);
       const again = await open();
       expect([again.id, (await again.get(Widget, 'prod', 'a')).spec.size]).toEqual([id, 1]);
+    }),
+  );
+});
+
+describe.each(engines)('owners of a cluster-scoped object on the %s engine', (engine) => {
+  const Site = defineResource({
+    kind: 'Site',
+    scope: 'Cluster',
+    spec: { type: 'object', default: {}, properties: { n: { type: 'integer' } } },
+  });
+  const owner = (kind: string, group = 'rune.dev'): OwnerReference => ({
+    apiVersion: `${group}/v9`,
+    kind,
+    name: 'o',
+    uid: `uid-of-${kind}-${group}`,
+  });
+
+  it(
+    'live outside namespaces: one of a kind that is known to live inside is refused, on every way in',
+    onStorage(engine, async ({ open }) => {
+      const store = await open({ types: [Site], strictTypes: false });
+      const wrong = { metadata: { ownerReferences: [owner('Site'), owner('Config')] }, spec: {} };
+      const refused = expect.objectContaining({
+        reason: 'Invalid',
+        causes: [expect.objectContaining({ reason: 'FieldValueForbidden', field: 'metadata.ownerReferences[1].kind' })],
+      }) as Error;
+      await expect(store.create(Site, undefined, 's', wrong)).rejects.toEqual(refused);
+      await expect(store.apply(Site, undefined, 's', wrong)).rejects.toEqual(refused);
+      await expect(store.create('schemaless', undefined, 's', wrong)).rejects.toEqual(refused);
+      await expect(store.transaction((tx) => tx.create(Site, undefined, 's', wrong))).rejects.toEqual(refused);
+      await store.create(Site, undefined, 's', { spec: {} });
+      await expect(store.patch(Site, undefined, 's', wrong)).rejects.toEqual(refused);
+      await expect(store.update(Site, undefined, 's', wrong)).rejects.toEqual(refused);
+      expect((await store.get(Site, undefined, 's')).metadata.ownerReferences).toBeUndefined();
+      const right = [owner('Site'), owner('Config', 'example.com'), owner('Unheard')];
+      await store.patch(Site, undefined, 's', { metadata: { ownerReferences: right } });
+      expect((await store.get(Site, undefined, 's')).metadata.ownerReferences).toEqual(right);
+    }),
+  );
+
+  it(
+    'that are there already stay where another change is made, whatever became known of their kind',
+    onStorage(engine, async ({ open }) => {
+      const store = await open({ types: [Site] });
+      const references = [owner('Late')];
+      await store.create(Site, undefined, 's', { metadata: { ownerReferences: references }, spec: {} });
+      store.register(defineResource({ kind: 'Late', spec: { type: 'object', additionalProperties: true } }));
+      await store.patch(Site, undefined, 's', { metadata: { labels: { a: 'b' } } });
+      expect((await store.get(Site, undefined, 's')).metadata).toMatchObject({ labels: { a: 'b' }, ownerReferences: references });
+      await expect(store.patch(Site, undefined, 's', { metadata: { ownerReferences: [...references, owner('Site')] } })).rejects.toSatisfy(
+        isInvalid,
+      );
     }),
   );
 });

@@ -36,6 +36,8 @@ export interface Subject {
   /** RFC 3339, the moment of the write. */
   readonly now: string;
   readonly uuid: () => string;
+  /** The scope of the kind that an owner reference names; undefined: nobody here has defined it. */
+  readonly scopeOf: (owner: Pick<OwnerReference, 'apiVersion' | 'kind'>) => 'Namespaced' | 'Cluster' | undefined;
 }
 
 /** Finalizers that carry a propagation policy, as Kubernetes names them. */
@@ -60,6 +62,7 @@ export function createObject(subject: Subject, input: Raw): Stored {
   const causes: Cause[] = given === undefined ? [] : [...metadataCauses(given, { scope: info.scope })];
   const meta = (causes.length === 0 && typeof given === 'object' && given !== null ? given : {}) as RawMeta;
   identityCauses(subject, meta, causes);
+  ownerScopeCauses(subject, meta.ownerReferences, causes);
   if (meta['resourceVersion'] !== undefined) {
     causes.push({
       reason: 'FieldValueForbidden',
@@ -87,6 +90,9 @@ export function updateObject(subject: Subject, previous: Stored, input: Raw, sub
   const meta = (given === undefined ? cloneJson(before) : causes.length === 0 ? given : {}) as RawMeta;
   identityCauses(subject, meta, causes);
   immutableCauses(before, meta, causes);
+  // What is there already may be written on: its owner may have been defined later.
+  if (key.namespace === '' && !equalJson(meta.ownerReferences, before.ownerReferences))
+    ownerScopeCauses(subject, meta.ownerReferences, causes);
   const next = assemble(
     subject,
     input,
@@ -330,6 +336,22 @@ function identityCauses(subject: Subject, meta: RawMeta, causes: Cause[]): void 
         namespace === '' ? 'must not be set on a cluster-scoped object' : `must be "${namespace}", the namespace it is written under`,
     });
   }
+}
+
+/**
+ * As in Kubernetes, an owner is in the namespace of what it owns, or in none: an object outside namespaces has no owner inside
+ * one. More cannot be known here: a reference does not name the owner's namespace, and a kind may be one that nobody defined.
+ */
+function ownerScopeCauses({ key, scopeOf }: Subject, owners: RawMeta['ownerReferences'], causes: Cause[]): void {
+  if (key.namespace !== '' || owners === undefined) return;
+  owners.forEach((owner, index) => {
+    if (scopeOf(owner) !== 'Namespaced') return;
+    causes.push({
+      reason: 'FieldValueForbidden',
+      field: `metadata.ownerReferences[${index}].kind`,
+      message: `must not be ${owner.kind}, which lives in namespaces: a cluster-scoped object has cluster-scoped owners or none`,
+    });
+  });
 }
 
 function immutableCauses(before: Stored['metadata'], meta: RawMeta, causes: Cause[]): void {

@@ -38,6 +38,7 @@ export interface WriterHost {
   followed(): boolean;
   /** The newest state of a namespace, as far as it takes no read; undefined: there is none. */
   namespace(name: string): Namespace | undefined;
+  readonly scopeOf: Subject['scopeOf'];
 }
 
 /** What a mutation is given of a state. */
@@ -53,18 +54,20 @@ const NONE: readonly IndexEntry[] = [];
 export class Writer {
   readonly #host: WriterHost;
   readonly #uuid: () => string;
+  readonly #scopeOf: Subject['scopeOf'];
   #moment = { ms: Number.NaN, text: '' };
 
   constructor(host: WriterHost) {
     this.#host = host;
     this.#uuid = () => host.deps.ids.uuid();
+    this.#scopeOf = host.scopeOf;
   }
 
   subject(info: TypeInfo, key: Key): Subject {
     const ms = this.#host.deps.clock.now();
     // Many writes share a millisecond, and formatting one costs as much as a small encode.
     if (ms !== this.#moment.ms) this.#moment = { ms, text: new Date(ms).toISOString() };
-    return { info, key, now: this.#moment.text, uuid: this.#uuid };
+    return { info, key, now: this.#moment.text, uuid: this.#uuid, scopeOf: this.#scopeOf };
   }
 
   /** Whether an info that was resolved before still says how to write. @throws when the type may not be written by now */
