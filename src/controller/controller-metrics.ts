@@ -23,6 +23,7 @@ export interface ControllerSeries {
   readonly superseded: CounterSeries;
   readonly hotLoops: CounterSeries;
   readonly finalizerPending: GaugeSeries;
+  readonly terminating: GaugeSeries;
 }
 
 /** Makes the series of a controller, at zero. */
@@ -48,6 +49,7 @@ export function controllerSeries(registry: MetricsRegistry, controller: string):
     superseded: registry.counter(runtimeMetrics.reconcileSuperseded).with(labels),
     hotLoops: registry.counter(runtimeMetrics.hotLoops).with(labels),
     finalizerPending: registry.gauge(runtimeMetrics.finalizerPending).with(labels),
+    terminating: registry.gauge(runtimeMetrics.terminating).with(labels),
   };
 }
 

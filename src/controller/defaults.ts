@@ -37,6 +37,8 @@ export const managerDefaults = Object.freeze({
   gracePeriod: 30_000,
   /** Work waits and nothing finished for this long: wedged. */
   wedgedAfter: 60_000,
+  /** An object that is being deleted for this long is in the report of those that do not go. */
+  terminatingAfter: 300_000,
   /** How long the store may take to answer a read before readiness fails. */
   storeTimeout: 5_000,
   /** Between two measurements of the event loop. */

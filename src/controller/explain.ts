@@ -3,6 +3,7 @@ import { describeCause } from './causes.js';
 import { reportOf, type RunReport } from './journal.js';
 import type { ControllerLoop } from './loop.js';
 import type { Explanation } from './manager-types.js';
+import { describeTerminating, terminatingOf } from './terminating.js';
 
 /** Past runs that are told. */
 const RUNS = 20;
@@ -16,6 +17,7 @@ export function explainKey(loop: ControllerLoop, key: string): Explanation {
   const queued = loop.queue.inspect().find((each) => each.key === key);
   const paused = object === undefined ? undefined : loop.pauses.covering(object);
   const running = run === undefined ? undefined : reportOf(loop.name, run, at);
+  const terminating = object === undefined ? undefined : terminatingOf(object, loop.controller, at.now);
   const runs = runsOf(loop, key, RUNS);
   const nextRunInMs = queued === undefined || queued.state === 'processing' ? queued?.dueInMs : Math.max(0, queued.dueInMs ?? 0);
   const state =
@@ -29,13 +31,16 @@ export function explainKey(loop: ControllerLoop, key: string): Explanation {
             ? 'waiting'
             : object === undefined
               ? 'missing'
-              : 'idle';
+              : terminating !== undefined
+                ? 'terminating'
+                : 'idle';
   const facts = {
     controller: loop.name,
     key,
     state,
     resourceVersion: object?.metadata.resourceVersion,
     paused,
+    terminating,
     nextRunInMs,
     pending: queued?.causes ?? [],
     failures: loop.queue.numRequeues(key),
@@ -60,6 +65,7 @@ function linesOf(facts: Omit<Explanation, 'lines'>): string[] {
   ];
   if (facts.paused !== undefined)
     lines.push(`paused (${facts.paused.scope}): ${facts.paused.reason}${facts.paused.by === undefined ? '' : `, by ${facts.paused.by}`}`);
+  if (facts.terminating !== undefined) lines.push(describeTerminating(facts.terminating));
   if (facts.nextRunInMs !== undefined) {
     lines.push(
       `runs next in ${Math.round(facts.nextRunInMs)} ms${facts.pending.length === 0 ? '' : `: ${facts.pending.map(describeCause).join('; ')}`}`,

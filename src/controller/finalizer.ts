@@ -24,17 +24,6 @@ export function hasFinalizer(object: Seen, finalizer: string): boolean {
   return object.metadata.finalizers?.includes(finalizer) === true;
 }
 
-/** When the deletion was asked for that has waited longest for the finalizer; ms since the epoch. */
-export function oldestPending(objects: readonly Seen[], finalizer: string): number | undefined {
-  let oldest: number | undefined;
-  for (const object of objects) {
-    const since = object.metadata.deletionTimestamp;
-    if (since === undefined || !hasFinalizer(object, finalizer)) continue;
-    oldest = Math.min(oldest ?? Infinity, Date.parse(since));
-  }
-  return oldest;
-}
-
 /**
  * Stores the finalizer on the object as the run sees it; resolves to the revision to wait for.
  *

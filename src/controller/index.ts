@@ -22,6 +22,7 @@ export type { Predicate, PredicateEvent, PredicateObject } from './predicates.js
 export * from './queue/index.js';
 export { createIterableSource, createPushSource } from './source.js';
 export type { PushOptions, PushSource, Source, SourceContext, SourceItem, SourceSink } from './source.js';
+export type { Terminating, TerminatingObject, TerminatingOptions } from './terminating.js';
 export type {
   ControllerDefinition,
   ControllerInput,

@@ -16,7 +16,6 @@ import { controllerDefaults } from './defaults.js';
 import { isPanic } from './errors.js';
 import { Deadlines } from './deadlines.js';
 import { Echoes } from './echoes.js';
-import { oldestPending } from './finalizer.js';
 import { execute, owesWrites, writeOwed, type ExecutionHost } from './execution.js';
 import { Followers, isThenable, returnedNothing } from './followers.js';
 import { keyOf } from './keys.js';
@@ -31,6 +30,7 @@ import type { CollectedEvent, EventRecorder } from './recorder.js';
 import { logFailure, logHotLoop } from './run-log.js';
 import { Run, type RunHost, type SkipReason } from './run.js';
 import { createSink, type SourceSink } from './source.js';
+import { measureTerminating } from './terminating.js';
 import type { ControllerDefinition } from './types.js';
 import { Wiring, type CachedObject, type WakeSink } from './wiring.js';
 import { within, withLimits } from './within.js';
@@ -446,9 +446,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   /** Figures that are read when somebody looks. */
   collect(): void {
     this.series.active.set(this.#active.size);
-    if (this.controller.finalize === undefined) return;
-    const oldest = oldestPending(this.wiring.primary.list(), this.controller.finalizer);
-    this.series.finalizerPending.set(oldest === undefined ? 0 : Math.max(0, this.deps.clock.now() - oldest) / 1000);
+    measureTerminating(this.series, this, this.deps.clock.now());
   }
   objectOf(key: string): CachedObject | undefined {
     return this.wiring.primary.get(key);

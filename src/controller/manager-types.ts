@@ -12,6 +12,7 @@ import type { MetricsRegistry } from './metrics/index.js';
 import type { Pause, PauseHandle, PauseOptions } from './pause.js';
 import type { InspectedKey } from './queue/index.js';
 import type { PushOptions } from './source.js';
+import type { Terminating, TerminatingObject, TerminatingOptions } from './terminating.js';
 import type { ControllerDefinition } from './types.js';
 
 /** What `createManager` is given. */
@@ -61,10 +62,15 @@ export interface StopReport {
 export interface Explanation {
   readonly controller: string;
   readonly key: string;
-  /** `idle`: nothing to do until something changes. `missing`: there is no such object. */
-  readonly state: 'running' | 'waiting' | 'delayed' | 'paused' | 'idle' | 'missing';
+  /**
+   * `idle`: nothing to do until something changes. `terminating`: the same, of an object that is being deleted. `missing`: there is no
+   * such object.
+   */
+  readonly state: 'running' | 'waiting' | 'delayed' | 'paused' | 'terminating' | 'idle' | 'missing';
   readonly resourceVersion: string | undefined;
   readonly paused: Pause | undefined;
+  /** Of an object that is being deleted: since when, and which finalizers it waits for. */
+  readonly terminating: Terminating | undefined;
   /** ms until it runs by itself; undefined when it does not. */
   readonly nextRunInMs: number | undefined;
   /** Why it will run. */
@@ -121,6 +127,11 @@ export interface Manager extends AsyncDisposable {
   runs(controller: string, key?: ObjectKey | string, options?: { readonly limit?: number | undefined }): readonly RunReport[];
   /** The queue of a controller, to look at. @throws {NotFoundError} */
   queue(controller: string): { inspect(): readonly InspectedKey<Cause>[]; len(): number; processing(): number; delayed(): number };
+  /**
+   * The finalizer age report: objects that their controllers see being deleted and that do not go, oldest first, with the finalizers
+   * they wait for. @throws {NotFoundError} for an unknown controller. @throws {InvalidError}
+   */
+  terminating(options?: TerminatingOptions): readonly TerminatingObject[];
   /** Is the process alive? */
   healthz(): Report;
   /** Does it do its work? What it says of the store is the answer to the last question; each call asks anew. */

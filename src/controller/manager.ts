@@ -26,6 +26,7 @@ import type { Explanation, Manager, ManagerOptions, ManagerState, StopReport, Un
 import { createMetrics, leaderElectionMetrics, runtimeMetrics, type MetricsRegistry } from './metrics/index.js';
 import type { Pause, PauseHandle, PauseOptions } from './pause.js';
 import type { PushOptions } from './source.js';
+import { reportTerminating, type TerminatingObject, type TerminatingOptions } from './terminating.js';
 import type { ControllerDefinition } from './types.js';
 
 /** A century, in ms. */
@@ -406,6 +407,11 @@ class ControllerManager implements Manager {
 
   collection(): ReturnType<Manager['collection']> {
     return this.#collector?.stats();
+  }
+
+  terminating(options: TerminatingOptions = {}): readonly TerminatingObject[] {
+    const loops = options.controller === undefined ? this.#loops.values() : [this.#loop(options.controller)];
+    return reportTerminating(loops, options, this.#deps.clock.now());
   }
 
   // ---- health and metrics

@@ -155,7 +155,13 @@ export const runtimeMetrics = {
     name: 'finalizer_pending_seconds',
     type: 'gauge',
     labels: controller,
-    help: 'How long the oldest deleted object has waited for its finalizer.',
+    help: 'How long the oldest object that is being deleted has waited for its finalizers, whoever has to remove them.',
+  },
+  terminating: {
+    name: 'terminating_objects',
+    type: 'gauge',
+    labels: controller,
+    help: 'Objects that are being deleted and wait for their finalizers.',
   },
   eventLoopLag: { name: 'event_loop_lag_seconds', type: 'gauge', labels: [], help: 'How late the event loop runs timers.' },
   storeCommit: {
