@@ -83,6 +83,29 @@ describe('a transaction that only reads', () => {
   });
 });
 
+describe('a transaction that lists what is on its way', () => {
+  it.each(['returns', 'writes'])('and %s what it found, never rests on a write that fails, whatever succeeds behind that', async (does) => {
+    const source = memoryEngine();
+    const first = await openStore({ engine: source });
+    await first.create('thing', 'prod', 'a', { size: 1 });
+    await first.close();
+    // Opened anew it does not know of `a`, and plans the create before the engine says that there is one.
+    await using store = await openStore({ engine: source });
+    const failing = store.create('thing', 'prod', 'a', { size: 2 }).catch((error: unknown) => error);
+    const succeeding = store.create('thing', 'prod', 'b', { size: 3 });
+    const sizes = await store.transaction(async (tx) => {
+      const { items } = await tx.list('thing', 'prod');
+      const found = items.map((item) => item['size']);
+      if (does === 'writes') await tx.create('sum', 'prod', 'of', { found });
+      return found;
+    });
+    expect(await failing).toMatchObject({ reason: 'AlreadyExists' });
+    await succeeding;
+    expect(sizes).toEqual([1, 3]);
+    if (does === 'writes') expect((await store.get('sum', 'prod', 'of'))['found']).toEqual([1, 3]);
+  });
+});
+
 describe('types found in the data', () => {
   it('are read by whatever goes over all types, also where only some types are known', async () => {
     const source = memoryEngine();

@@ -61,6 +61,8 @@ export class TransactionRun {
   readonly #reads = new Map<string, KeyState>();
   readonly #ranges: { readonly prefix: Prefix; readonly id: string; readonly since: number | Planned; readonly last: number | Planned }[] =
     [];
+  /** A key for each request that was under way when a list showed what it makes: all of them have to happen, not only the last. */
+  readonly #shown = new Map<Planned, Key>();
   readonly #pinned: string[] = [];
   #open = true;
   /** The epoch of the states at which everything read so far still held. */
@@ -90,6 +92,7 @@ export class TransactionRun {
     // Without this a transaction of n reads would compare n * n of them.
     if (this.#checked === states.epoch) return false;
     for (const [id, read] of this.#reads) if (this.#moved(id, read)) return true;
+    for (const origin of this.#shown.keys()) if (origin.state === 'failed') return true;
     if (this.#ranges.some((range) => !sameOrigin(range.last, states.lastChange(range.id)))) return true;
     this.#checked = states.epoch;
     return false;
@@ -147,7 +150,10 @@ export class TransactionRun {
     const found = new Map<string, { readonly key: Key; readonly form: Form | undefined }>();
     for (const { key, object, error } of await this.#host.readRange(prefix, since))
       found.set(keyId(key), { key, form: error === undefined ? new Form(object) : new UnopenedForm(object, error) });
-    for (const state of tentative) found.set(state.id, state);
+    for (const state of tentative) {
+      found.set(state.id, state);
+      if (typeof state.origin === 'object') this.#shown.set(state.origin, state.key);
+    }
     if (this.stale) throw new Restart();
     const seen = new Map<string, { readonly key: Key; readonly seen: Seen }>();
     for (const [each, { key, form }] of found) seen.set(each, { key, seen: this.#host.writer.seen(info, form) });
@@ -201,11 +207,13 @@ export class TransactionRun {
         if (bytes > limits.bytes)
           throw new TooLargeError(`the transaction writes ${bytes} bytes, more than the ${limits.bytes} that fit in one commit: split it`);
         options.planned();
-        const origins: Origin[] = [...this.#reads.values()].map((read) => read.origin);
+        const origins: Origin[] = [...this.#shown.keys()];
+        for (const read of this.#reads.values()) origins.push(read.origin);
         for (const range of this.#ranges) if (typeof range.since === 'object') origins.push(range.since);
         if (writes.length === 0) return { type: 'done', value: tell, dependsOn: origins };
         const expect: PlannedExpect[] = [...this.#reads.values()].map((read) => ({ key: read.key, origin: read.origin }));
         for (const range of this.#ranges) expect.push({ prefix: range.prefix, since: range.since });
+        for (const [origin, key] of this.#shown) expect.push({ key, origin });
         return { type: 'write', writes, expect, value: tell };
       },
     };
