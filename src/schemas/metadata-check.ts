@@ -82,6 +82,7 @@ function ownerCauses(owner: unknown, field: string): readonly Cause[] {
     const value = reference[key];
     if (typeof value !== 'string' || value === '') (causes ??= []).push(...one(`${field}.${key}`, 'is required', 'FieldValueRequired'));
     else if (value.length > 317) (causes ??= []).push(...one(`${field}.${key}`, 'must be at most 317 characters', 'FieldValueTooLong'));
+    else if (key === 'uid' && !UID.test(value)) (causes ??= []).push(...uidCauses(value, `${field}.uid`));
   }
   for (const key of ['controller', 'blockOwnerDeletion'] as const) {
     const value = reference[key];

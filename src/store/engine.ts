@@ -7,6 +7,7 @@
  * - A request is applied whole or not at all. `commit` resolves when its writes are durable, and no reader sees them before.
  * - Nothing newer than `compacted` is lost: `get`, `range` and `changes` work at every revision from `compacted` on.
  */
+import type { StatusError } from '../schemas/index.js';
 import type { Deps } from './deps.js';
 
 /** An object's address. `namespace` is `''` for cluster scope. None of the three parts contains a NUL. */
@@ -88,8 +89,15 @@ export interface Premise {
   readonly text: string | null;
 }
 
+/** A request that could never be carried out (a key or an index entry that cannot be kept, a limit passed). It fails alone. */
+export interface Refusal {
+  readonly ok: false;
+  readonly refused: StatusError;
+}
+
 export type CommitResult =
   | { readonly ok: true; readonly revision: number }
+  | Refusal
   | { readonly ok: false; readonly failed: Precondition | Premise; readonly current?: Entry | undefined };
 
 /** One key's change as the log tells it, with the versions before and after. */
@@ -233,9 +241,10 @@ export interface Engine {
   /** Keys under an index value, in key order. */
   lookup(entry: IndexEntry, options?: { readonly after?: Key | undefined; readonly limit?: number | undefined }): Promise<readonly Key[]>;
   /**
-   * Durable when resolved. A rejection means in doubt: the engine must be closed and opened again. Never two at once. The
-   * premises are checked inside the write transaction, once for the batch: when one does not hold, nothing is written and every
-   * request fails with it. (On etcd: comparisons of the mod revisions that these texts were read at.)
+   * Durable when resolved. A rejection means in doubt: the engine must be closed and opened again. Never two at once. What is
+   * wrong with one request is told in its result, and harms no other. The premises are checked inside the write transaction, once
+   * for the batch: when one does not hold, nothing is written and every request fails with it. (On etcd: comparisons of the mod
+   * revisions that these texts were read at.)
    */
   commit(batch: readonly CommitRequest[], premises?: readonly Premise[]): Promise<readonly CommitResult[]>;
   /** Replays what came after revision `from`, a revision at a time, then ends when it has reached the present. Throws `ExpiredError` below `compacted`. */

@@ -10,6 +10,7 @@ import type { Ids } from './deps.js';
 import { scopeNamespace } from './keys.js';
 import { selectItems } from './read/reader.js';
 import type { TypeInfo, TypeRegistry } from './registry.js';
+import { withSource } from './source.js';
 import type { ListOptions, Transaction, TransactionOptions } from './types.js';
 import { checkOptions } from './verb-options.js';
 import { createVerbs } from './verbs.js';
@@ -67,7 +68,7 @@ export class Transactions {
     this.#host.check();
     checkOptions('transaction', options);
     if (typeof run !== 'function') throw new BadRequestError(`a transaction takes a function that is given its tx, not ${show(run)}`);
-    const { retries = transactionRetries } = options;
+    const { retries = transactionRetries } = withSource(options);
     await this.#host.before();
     for (let attempt = 1; attempt <= retries + 1; attempt += 1) {
       const release = attempt === 1 ? () => {} : await this.#enterGate();

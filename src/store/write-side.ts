@@ -6,6 +6,7 @@ import { addressOf } from './keys.js';
 import type { ObjectCodec } from './object-codec.js';
 import type { Reader } from './read/reader.js';
 import type { TypeRegistry } from './registry.js';
+import { withSource } from './source.js';
 import { Transactions } from './transactions.js';
 import type { Inside } from './transactions.js';
 import type { Store, StoreVerbs } from './types.js';
@@ -52,13 +53,14 @@ export function createWriteSide(host: WriteSideHost): WriteSide {
       read: (info, key, resourceVersion) => reader.get(info, key, resourceVersion),
       readByUid: (info, uid) => reader.getByUid(info, uid),
       list: (info, namespace, list) => reader.list(info, namespace, list),
-      write: (info, key, mutation, options) => submit(writer.operation(info, key, mutation, options), options.signal),
+      write: (info, key, mutation, options) => submit(writer.operation(info, key, mutation, withSource(options)), options.signal),
     }),
     rollback: async (type, namespace, name, version, options = NO_OPTIONS) => {
       host.check();
       checkOptions('rollback', options);
       const info = registry.writable(type);
       const key = addressOf(info.type, namespace, name, info.scope);
+      withSource(options);
       const old = await reader.version(info, key, version);
       return (await submit(writer.operation(info, key, rollbackMutation(old, options), options), options.signal)) as never;
     },

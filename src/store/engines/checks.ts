@@ -5,11 +5,28 @@
  * Invariant: keys are ordered by the UTF-8 bytes of type, namespace and name, part by part. With NUL between the parts,
  * and none inside, that is the order of the joined bytes.
  */
-import { BadRequestError, ExpiredError, TooLargeError } from '../../schemas/index.js';
-import type { CommitRequest, CommitResult, Engine, Entry, IndexEntry, Key, Precondition, Prefix, Premise, RevisionRef } from '../engine.js';
+import { BadRequestError, ExpiredError, TooLargeError, isStatusError, isWellFormedText, show } from '../../schemas/index.js';
+import type {
+  CommitRequest,
+  CommitResult,
+  Engine,
+  Entry,
+  IndexEntry,
+  Key,
+  Precondition,
+  Prefix,
+  Premise,
+  Refusal,
+  RevisionRef,
+  Verb,
+  WriteMeta,
+} from '../engine.js';
+import { MAX_SOURCE_BYTES } from '../source.js';
 
 /** The longest key, `type NUL namespace NUL name` in UTF-8, and the longest `index NUL value`. */
 export const MAX_KEY_BYTES = 1000;
+const MAX_UID_BYTES = 255;
+export const VERBS: readonly Verb[] = ['create', 'update', 'delete'];
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** A key as one text. @throws {BadRequestError} */
@@ -25,18 +42,30 @@ export function keyText(key: Key): string {
 
 /** The start of all index entries under one value. @throws {BadRequestError} */
 export function indexText(entry: IndexEntry): string {
-  const text = `${entry.index}\0${entry.value}`;
-  const first = entry.index.length;
-  if (first === 0 || text.indexOf('\0') !== first || text.indexOf('\0', first + 1) !== -1) {
-    throw new BadRequestError(`index entry ${JSON.stringify(entry)}: the index may not be empty, and neither part may contain a NUL`);
+  checkIndexEntry(entry);
+  return `${entry.index}\0${entry.value}`;
+}
+
+function checkIndexEntry({ index, value }: IndexEntry): void {
+  if (index.length === 0 || index.includes('\0') || value.includes('\0')) {
+    throw new BadRequestError(
+      `index entry ${show(index)} = ${show(value)}: the index may not be empty, and neither part may contain a NUL`,
+    );
   }
-  checkText(text, () => `index entry of ${JSON.stringify(entry.index)}`);
-  return text;
+  // Each of the two is short as a rule, and of one byte a character: then nothing has to be counted.
+  const bytes = (index.length + value.length + 1) * 3 > MAX_KEY_BYTES ? Buffer.byteLength(index) + Buffer.byteLength(value) + 1 : 0;
+  checkLength(bytes, () => `index entry of ${show(index)}`);
+  if (!isWellFormedText(index) || !isWellFormedText(value))
+    throw new BadRequestError(`index entry of ${show(index)}: half a surrogate pair cannot be stored`);
+}
+
+function checkLength(bytes: number, describe: () => string): void {
+  if (bytes > MAX_KEY_BYTES) throw new BadRequestError(`${describe()}: ${bytes} bytes, at most ${MAX_KEY_BYTES} are possible`);
 }
 
 function checkText(text: string, describe: () => string): void {
   const bytes = Buffer.byteLength(text);
-  if (bytes > MAX_KEY_BYTES) throw new BadRequestError(`${describe()}: ${bytes} bytes, at most ${MAX_KEY_BYTES} are possible`);
+  checkLength(bytes, describe);
   if (bytes !== text.length && LONE_SURROGATE.test(text))
     throw new BadRequestError(`${describe()}: half a surrogate pair cannot be stored`);
 }
@@ -64,29 +93,18 @@ export function prefixText(prefix: Prefix): string {
   return text;
 }
 
-/**
- * Refuses a batch that could not be carried out, before anything is written.
- * @throws {BadRequestError} for malformed requests
- * @throws {TooLargeError} for a request beyond the engine's limits
- */
-export function checkBatch(batch: readonly CommitRequest[], limits: Engine['limits']): void {
-  for (let index = 0; index < batch.length; index++) {
-    const request = batch[index] as CommitRequest;
-    const { writes, expect } = request;
-    if (writes.length === 0) throw new BadRequestError(`request ${index} (${request.id}) writes nothing`);
-    if (writes.length > limits.operations) {
-      throw new TooLargeError(
-        `request ${index} (${request.id}) has ${writes.length} writes, at most ${limits.operations} fit in one: split it`,
-      );
+/** What checking a request gave: the texts of its keys, or why it cannot be carried out. */
+export type Checked = readonly string[] | Refusal;
+
+/** Holds each request of a batch against what no engine can carry out. A request that is refused keeps its place. */
+export function checkBatch(batch: readonly CommitRequest[], limits: Engine['limits']): readonly Checked[] {
+  return batch.map((request, index) => {
+    try {
+      return checkRequest(request, index, limits);
+    } catch (error) {
+      return { ok: false, refused: isStatusError(error) ? error : unreadable(request, index, error) };
     }
-    let bytes = 0;
-    for (const write of writes) bytes += write.value?.byteLength ?? 0;
-    if (bytes > limits.bytes) {
-      throw new TooLargeError(`request ${index} (${request.id}) has ${bytes} bytes, at most ${limits.bytes} fit in one: split it`);
-    }
-    if (writes.length > 1) checkDistinct(request, index);
-    for (const condition of expect) checkPrecondition(condition, index);
-  }
+  });
 }
 
 /** What a batch gets whose premise does not hold. */
@@ -94,16 +112,61 @@ export function refusedBatch(batch: readonly unknown[], failed: Premise): Commit
   return batch.map(() => ({ ok: false, failed }));
 }
 
-function checkDistinct(request: CommitRequest, index: number): void {
-  const seen = new Set<string>();
-  for (const { key } of request.writes) {
-    const text = `${key.type}\0${key.namespace}\0${key.name}`;
-    if (seen.has(text)) throw badKey(key, `request ${index} (${request.id}) writes it twice`);
-    seen.add(text);
-  }
+function unreadable({ id }: CommitRequest, index: number, cause: unknown): BadRequestError {
+  return new BadRequestError(`request ${index} (${id}) cannot be read: ${(cause as Error).message}`, { cause });
 }
 
-function checkPrecondition(condition: Precondition, index: number): void {
+function checkRequest(request: CommitRequest, index: number, limits: Engine['limits']): readonly string[] {
+  const { writes, expect } = request;
+  if (writes.length === 0) throw new BadRequestError(`request ${index} (${request.id}) writes nothing`);
+  if (writes.length > limits.operations) {
+    throw new TooLargeError(
+      `request ${index} (${request.id}) has ${writes.length} writes, at most ${limits.operations} fit in one: split it`,
+    );
+  }
+  let bytes = 0;
+  const texts = writes.map(({ key, value, meta, addIndex, removeIndex }) => {
+    bytes += value?.byteLength ?? 0;
+    checkMeta(meta);
+    if (addIndex !== undefined) for (const entry of addIndex) checkIndexEntry(entry);
+    if (removeIndex !== undefined) for (const entry of removeIndex) checkIndexEntry(entry);
+    return keyText(key);
+  });
+  if (bytes > limits.bytes) {
+    throw new TooLargeError(`request ${index} (${request.id}) has ${bytes} bytes, at most ${limits.bytes} fit in one: split it`);
+  }
+  if (texts.length > 1) checkDistinct(request, index, texts);
+  for (const condition of expect) checkPrecondition(condition, index, request);
+  return texts;
+}
+
+function checkMeta({ verb, uid, generation, source }: WriteMeta): void {
+  if (typeof uid !== 'string' || exceeds(uid, MAX_UID_BYTES))
+    throw new BadRequestError(`uid ${show(uid)}: a text of at most ${MAX_UID_BYTES} bytes is needed`);
+  if (source !== undefined && (typeof source !== 'string' || exceeds(source, MAX_SOURCE_BYTES)))
+    throw new BadRequestError(`source ${show(source)}: a text of at most ${MAX_SOURCE_BYTES} bytes is needed`);
+  if (!Number.isSafeInteger(generation) || generation < 0)
+    throw new BadRequestError(`generation ${generation}: a whole number from 0 on is needed`);
+  if (!VERBS.includes(verb)) throw new BadRequestError(`verb ${show(verb)}: create, update or delete is needed`);
+}
+
+/** Whether a text has more bytes than that in UTF-8. */
+function exceeds(text: string, most: number): boolean {
+  return text.length * 3 > most && Buffer.byteLength(text) > most;
+}
+
+function checkDistinct(request: CommitRequest, index: number, texts: readonly string[]): void {
+  const seen = new Set<string>();
+  texts.forEach((text, at) => {
+    if (seen.has(text)) throw badKey(request.writes[at]!.key, `request ${index} (${request.id}) writes it twice`);
+    seen.add(text);
+  });
+}
+
+function checkPrecondition(condition: Precondition, index: number, { writes }: CommitRequest): void {
+  if ('prefix' in condition) prefixText(condition.prefix);
+  // Most conditions are about what is written, under the very same key.
+  else if (condition.key !== writes[0]!.key) keyText(condition.key);
   const ref = 'key' in condition ? condition.revision : condition.unchangedSince;
   if (ref === 'absent') return;
   const fits = typeof ref === 'number' ? isRevision(ref) : Number.isInteger(ref.request) && ref.request >= 0 && ref.request < index;

@@ -16,6 +16,7 @@ import {
 } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Engine, Entry, IndexEntry, InPlaceReads, Key, Prefix, RangeOptions } from '../engine.js';
+import { fieldEntry } from '../field-indexes.js';
 import { UnopenedForm, stubOf, unopened } from '../form.js';
 import type { Form } from '../form.js';
 import { describeKey, parseRevision, scopeNamespace } from '../keys.js';
@@ -27,7 +28,6 @@ import { checkWindow } from '../watch/window.js';
 import type { PagePosition, SeeFound } from '../watch/watcher.js';
 import { detailsOf } from '../write/rules.js';
 import type { Stored } from '../write/rules.js';
-import { fieldIndex } from '../write/writer.js';
 import { decodeContinue, encodeContinue, questionOf } from './continue-token.js';
 import { Places } from './places.js';
 import { isKeyOrder, parseSort, sortItems } from './sort.js';
@@ -327,13 +327,8 @@ export class Reader {
   /** A declared field asked for by equality can be looked up instead of scanned for. */
   #indexEntry(info: TypeInfo, fields: FieldSelector | undefined): IndexEntry | undefined {
     for (const requirement of fields?.requirements ?? []) {
-      if (
-        requirement.operator === '=' &&
-        requirement.value !== '' &&
-        requirement.value.length <= 256 &&
-        info.storeIndexes.some((path) => samePath(path, requirement.path))
-      ) {
-        return { index: fieldIndex(info.type, requirement.path), value: requirement.value };
+      if (requirement.operator === '=' && requirement.value !== '' && info.storeIndexes.some((path) => samePath(path, requirement.path))) {
+        return fieldEntry(info.type, requirement.path, requirement.value);
       }
     }
     return undefined;

@@ -13,14 +13,13 @@ import { AbortedError, StoreFailedError, isStatusError } from '../../schemas/ind
 import type { CommitResult, Key, Premise } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
-import { Form } from '../form.js';
+import { takeIn } from './foreign.js';
 import { notWritten, unknownOutcome } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Job, Operation, QueueHost, QueueLimits, Sent } from './operation.js';
 import { CommittedEvent, canTell, isUnfounded, takeBatch } from './request.js';
 import type { Batch } from './request.js';
 import { Room } from './room.js';
-import type { Stored } from './rules.js';
 import { Planned } from './states.js';
 import type { KeyState, Origin, PlannedExpect } from './states.js';
 
@@ -293,7 +292,7 @@ export class CommitQueue {
         if (this.#catchUp) {
           this.#catchUp = false;
           try {
-            await this.#applyForeign(this.#host.engine().revision().current);
+            await takeIn(this.#host, this.#host.engine().revision().current);
           } catch (error) {
             await this.#inDoubt([], error);
           }
@@ -363,6 +362,13 @@ export class CommitQueue {
     this.#again(sent.job);
   }
 
+  /** Planning it again would come to the same. What rests on it is planned without it. */
+  #drop({ planned, job }: Sent, error: Error): void {
+    this.#host.states.unplan(planned);
+    this.#reject(job, error);
+    planned.settle('failed');
+  }
+
   /** A promise only when revisions of others lie between ours: they come first. */
   #complete(batch: readonly Sent[], results: readonly CommitResult[]): Promise<void> | undefined {
     let expected = this.#host.feed.visible + 1;
@@ -383,7 +389,7 @@ export class CommitQueue {
     for (let index = 0; index < batch.length; index += 1) {
       const result = results[index]!;
       if (!result.ok) continue;
-      if (result.revision !== this.#host.feed.visible + 1) await this.#applyForeign(result.revision - 1);
+      if (result.revision !== this.#host.feed.visible + 1) await takeIn(this.#host, result.revision - 1);
       this.#apply(batch[index]!, result.revision);
     }
     this.#tell(batch, results);
@@ -396,7 +402,12 @@ export class CommitQueue {
     }
     for (let index = 0; index < batch.length; index += 1) if (results[index]!.ok) batch[index]!.planned.settle('committed');
     this.#host.feed.announce();
-    for (let index = 0; index < batch.length; index += 1) if (!results[index]!.ok) this.#replan(batch[index]!);
+    for (let index = 0; index < batch.length; index += 1) {
+      const result = results[index]!;
+      if (result.ok) continue;
+      if ('refused' in result) this.#drop(batch[index]!, result.refused);
+      else this.#replan(batch[index]!);
+    }
     if (this.#host.engine().revision().current > this.#host.feed.visible) this.#catchUp = true;
   }
 
@@ -412,26 +423,6 @@ export class CommitQueue {
     if (this.#host.followed() && canTell(planned.writes))
       this.#host.feed.append({ revision, events: planned.writes.map((write) => new CommittedEvent(write)) });
     else this.#host.feed.reset(revision);
-  }
-
-  /** Brings in what others committed up to `until`. */
-  async #applyForeign(until: number): Promise<void> {
-    while (this.#host.feed.visible < until) {
-      const before = this.#host.feed.visible;
-      for (const { batch, versions } of await this.#host.foreign(before, until)) {
-        batch.events.forEach((event, index) => {
-          const id = keyId(event.key);
-          const form = event.verb === 'delete' ? undefined : new Form(event.object as Stored);
-          if (event.error === undefined) this.#host.states.foreign(event.key, id, form, batch.revision, versions[index]!);
-          else this.#host.states.forget(id);
-          this.#host.applied(event.key, form);
-        });
-        if (this.#host.followed()) this.#host.feed.append(batch);
-        else this.#host.feed.reset(batch.revision);
-      }
-      if (this.#host.feed.visible === before)
-        throw new StoreFailedError(`the log has a hole after revision ${before}: verify the store`, { inDoubt: false });
-    }
   }
 
   /** A commit failed: what became of it is read from the log of a freshly opened engine. */
@@ -451,7 +442,7 @@ export class CommitQueue {
     for await (const change of this.#host.engine().changes(this.#host.feed.visible)) {
       const sent = mine.get(change.id);
       if (sent === undefined) {
-        await this.#applyForeign(change.revision);
+        await takeIn(this.#host, change.revision);
         continue;
       }
       found.add(sent);
@@ -462,11 +453,7 @@ export class CommitQueue {
     for (const { planned } of found) planned.settle('committed');
     this.#host.feed.announce();
     for (const sent of batch) {
-      const { job, planned } = sent;
-      if (found.has(sent)) continue;
-      this.#host.states.unplan(planned);
-      this.#reject(job, notWritten(cause));
-      planned.settle('failed');
+      if (!found.has(sent)) this.#drop(sent, notWritten(cause));
     }
   }
 

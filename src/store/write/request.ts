@@ -111,5 +111,5 @@ function revisionOf(planned: Planned): RevisionRef {
 
 /** Whether a batch was refused as a whole: what it was planned from is no longer so. */
 export function isUnfounded([first]: readonly CommitResult[]): boolean {
-  return first?.ok === false && 'meta' in first.failed;
+  return first?.ok === false && 'failed' in first && 'meta' in first.failed;
 }

@@ -3,10 +3,10 @@
  *
  * Invariant: this is the only place that makes a `Write`, so sealing, size limits, index entries and stamps hold on every path.
  */
-import { cloneJson, fieldText, getPath } from '../../schemas/index.js';
-import type { OwnerReference } from '../../schemas/index.js';
+import { cloneJson } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
 import type { IndexEntry, Key, Verb } from '../engine.js';
+import { indexEntries } from '../field-indexes.js';
 import { unopened } from '../form.js';
 import type { Form } from '../form.js';
 import type { ObjectCodec } from '../object-codec.js';
@@ -240,24 +240,6 @@ export function fillReceipt(receipt: WriteReceipt, revision: number | undefined)
 function withRevision(object: Stored, revision: number): Stored {
   stampRevision(object, revision);
   return object;
-}
-
-/** What can be looked up: by uid, by owner, by declared field. */
-export function indexEntries(info: TypeInfo, object: Stored): readonly IndexEntry[] {
-  const entries: IndexEntry[] = [{ index: 'uid', value: object.metadata.uid }];
-  const owners = object.metadata.ownerReferences as readonly OwnerReference[] | undefined;
-  if (owners !== undefined) for (const owner of owners) entries.push({ index: 'owner', value: owner.uid });
-  for (const path of info.storeIndexes) {
-    const value = fieldText(getPath(object, path));
-    // An absent field is not looked up but scanned for: most objects have most fields absent.
-    if (value !== undefined && value !== '') entries.push({ index: fieldIndex(info.type, path), value: value.slice(0, 256) });
-  }
-  return entries;
-}
-
-/** Name of the index of a declared field. */
-export function fieldIndex(type: string, path: string): string {
-  return `field:${type}:${path.startsWith('.') ? path.slice(1) : path}`;
 }
 
 /** Whether this uid was its one entry: a transaction may put another object in its place. */

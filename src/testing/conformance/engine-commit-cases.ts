@@ -12,6 +12,7 @@ async function outcome(
   const results = await context.engine.commit(batch, premises);
   return results.map((result) => {
     if (result.ok) return result.revision;
+    if ('refused' in result) return result.refused.reason;
     if ('meta' in result.failed) return `meta ${result.failed.meta}`;
     return 'key' in result.failed
       ? `key ${result.failed.key.name}`
@@ -146,7 +147,9 @@ export const commitCases: Record<string, Case> = {
       request(write('t/a/none', 'n'), missing),
     ]);
     assert.deepEqual(
-      results.map((result) => (result.ok ? 'ok' : [result.failed, result.current === undefined ? undefined : show([result.current])[0]])),
+      results.map((result) =>
+        'failed' in result ? [result.failed, result.current === undefined ? undefined : show([result.current])[0]] : 'no failed one',
+      ),
       [
         [absent, 't/a/x=there@1'],
         [stale, 't/a/x=there@1'],
@@ -236,8 +239,8 @@ export const commitCases: Record<string, Case> = {
     assert.deepEqual(await outcome(context, [request(write('t/a/x', undefined)), request(write('t/a/y', 'y'))]), ['key x', 1]);
   },
 
-  'refuses malformed requests before anything is written': async ({ engine }) => {
-    const good = request(write('t/a/good', 'g'));
+  'refuses a request that cannot be carried out, and it alone': async (context) => {
+    const { engine } = context;
     const bad: CommitRequest[] = [
       { id: 'empty', writes: [], expect: [] },
       request([write('t/a/x', '1'), write('t/a/x', '2')]),
@@ -246,23 +249,57 @@ export const commitCases: Record<string, Case> = {
       request({ ...write('t/a/x', ''), key: { type: 't', namespace: 'a', name: 'nul\0' } }),
       request({ ...write('t/a/x', ''), key: { type: 't', namespace: 'a', name: 'half \ud800' } }),
       request(write(`t/a/${'n'.repeat(1001)}`, 'long')),
-      request(write('t/a/x', '1'), { key: k('t/a/x'), revision: { request: 1 } }),
+      request(write('t/a/x', '1'), { key: k('t/a/x'), revision: { request: 9 } }),
       request(write('t/a/x', '1'), { key: k('t/a/x'), revision: -1 }),
+      request(write('t/a/x', '1'), { key: { type: 't', namespace: 'a', name: 'nul\0' }, revision: 'absent' }),
+      request(write('t/a/x', '1'), { prefix: { namespace: 'a' }, unchangedSince: 0 }),
       request(write('t/a/x', '1', { add: [{ index: 'i', value: 'nul\0' }] })),
+      request(write('t/a/x', '1', { remove: [{ index: 'nul\0', value: 'v' }] })),
+      request(write('t/a/x', '1', { add: [{ index: '', value: 'v' }] })),
+      request(write('t/a/x', '1', { add: [{ index: 'i', value: 'half \udc00' }] })),
+      request(write('t/a/x', '1', { add: [{ index: 'i', value: '\uffff'.repeat(334) }] })),
+      request(write('t/a/x', '1', { source: 's'.repeat(1025) })),
+      request(write('t/a/x', '1', { source: '\uffff'.repeat(342) })),
+      request(write('t/a/x', '1', { source: 5 as never })),
+      request(write('t/a/x', '1', { uid: 'u'.repeat(256) })),
+      request(write('t/a/x', '1', { generation: 0.5 })),
+      request(write('t/a/x', '1', { verb: 'read' as never })),
+      { id: 'no key', writes: [{ ...write('t/a/x', '1'), key: undefined as never }], expect: [] },
     ];
-    for (const each of bad) await rejects(engine.commit([good, each]), 'BadRequest');
-    assert.deepEqual(engine.revision().current, 0);
-    assert.equal(await put(engine, 't/a/good', 'g'), 1);
+    let revision = 0;
+    for (const each of bad) {
+      const batch = [
+        request(write('t/b/before', '1')),
+        each,
+        request(write('t/b/behind', '2'), { key: k('t/b/before'), revision: { request: 0 } }),
+      ];
+      assert.deepEqual(await outcome(context, batch), [revision + 1, 'BadRequest', revision + 2], each.id);
+      revision += 2;
+    }
+    assert.deepEqual(await outcome(context, [request(write('t/a/', 'alone'))]), ['BadRequest']);
+    assert.equal(engine.revision().current, revision);
+    assert.deepEqual(show((await engine.range({})).entries), [`t/b/before=1@${revision - 1}`, `t/b/behind=2@${revision}`]);
+    assert.equal((await readChanges(engine, 0)).length, revision);
+    const [, resting] = await engine.commit([
+      request(write('t/a/', 'refused')),
+      request(write('t/a/x', 'rests on it'), { key: k('t/a/x'), revision: { request: 0 } }),
+    ]);
+    assert.ok(resting?.ok === false && 'failed' in resting);
+    const long = request(
+      write('t/a/x', '1', { source: 's'.repeat(1024), uid: 'u'.repeat(255), add: [{ index: 'i', value: '\uffff'.repeat(332) }] }),
+    );
+    assert.deepEqual(await outcome(context, [long]), [revision + 1]);
+    assert.equal((await engine.get(k('t/a/x')))?.meta.source?.length, 1024);
+    assert.deepEqual(await engine.lookup({ index: 'i', value: '\uffff'.repeat(332) }), [k('t/a/x')]);
   },
 
-  'keeps the limits it names: one write less fits, one more is refused': async ({ engine }) => {
+  'keeps the limits it names: one write less fits, one more is refused': async (context) => {
+    const { engine } = context;
     const { operations, bytes } = engine.limits;
     const many = (count: number): CommitRequest => request(Array.from({ length: count }, (_, index) => write(`t/a/${index}`, 'v')));
-    assert.equal(revisionOf((await engine.commit([many(operations)]))[0]), 1);
-    await rejects(engine.commit([many(operations + 1)]), 'RequestEntityTooLarge');
+    assert.deepEqual(await outcome(context, [many(operations), many(operations + 1)]), [1, 'RequestEntityTooLarge']);
     const large = (size: number): CommitRequest => request({ ...write('t/b/large', ''), value: new Uint8Array(size) });
-    assert.equal(revisionOf((await engine.commit([large(bytes)]))[0]), 2);
-    await rejects(engine.commit([large(bytes + 1)]), 'RequestEntityTooLarge');
+    assert.deepEqual(await outcome(context, [large(bytes + 1), large(bytes)]), ['RequestEntityTooLarge', 2]);
     assert.equal((await engine.range({ type: 't', namespace: 'a' })).entries.length, operations);
     assert.equal((await engine.get(k('t/b/large')))?.value?.byteLength, bytes);
   },
@@ -359,7 +396,7 @@ export const commitCases: Record<string, Case> = {
       assert.equal(set, true);
       const [again] = await engine.commit([request(write('t/a/y', 'late'))], premises);
       assert.equal(again?.ok, false, 'nothing comes after the change');
-      if (results[0]?.ok === false) assert.ok('meta' in results[0].failed);
+      if (results[0]?.ok === false) assert.ok('failed' in results[0] && 'meta' in results[0].failed);
     }
   },
 

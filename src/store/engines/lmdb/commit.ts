@@ -6,7 +6,7 @@
  * no trace. A superseded record is moved to `hist` as it is; a delete leaves a tombstone there.
  */
 import { StoreError } from '../../../schemas/index.js';
-import type { CommitRequest, CommitResult, Engine, Entry, Premise } from '../../engine.js';
+import type { CommitRequest, CommitResult, Engine, Entry, Premise, Refusal } from '../../engine.js';
 import { checkBatch, refusedBatch, resolveRef } from '../checks.js';
 import { parseKey, REVISION_SUFFIX, revisionKey, versionKey, writeRevision } from './keys.js';
 import { LogGroup, stampLogChange } from './log.js';
@@ -64,8 +64,7 @@ export class Committer {
     const session = this.#session;
     session.check();
     if (session.committing) throw new StoreError('a commit is under way: an engine takes one at a time');
-    checkBatch(batch, this.#limits);
-    const plan = this.#planner.plan(batch);
+    const plan = this.#planner.plan(batch, checkBatch(batch, this.#limits));
     if (premises !== this.#premises.premises) this.#premises = preparePremises(premises);
     return session.exclusively(async () => {
       const { results, before, after } = await session.write(() => this.#apply(plan));
@@ -75,7 +74,7 @@ export class Committer {
     });
   }
 
-  #apply(plan: readonly PlannedRequest[]): { results: CommitResult[]; before: number; after: number } {
+  #apply(plan: readonly (PlannedRequest | Refusal)[]): { results: CommitResult[]; before: number; after: number } {
     const head = this.#session.writeHead();
     const unmet = unmetPremise(this.#session.tables, this.#premises);
     if (unmet !== undefined) return { results: refusedBatch(plan, unmet), before: head.revision, after: head.revision };
@@ -85,7 +84,11 @@ export class Committer {
     const revisions: (number | undefined)[] = [];
     const accepted: Accepted[] = [];
     let revision = head.revision;
-    const results = plan.map((request) => {
+    const results = plan.map((request): CommitResult => {
+      if ('refused' in request) {
+        revisions.push(undefined);
+        return request;
+      }
       const failed = this.#check(request, overlay, revisions, revision);
       if (failed !== undefined) {
         revisions.push(undefined);
@@ -94,7 +97,7 @@ export class Committer {
       revision++;
       revisions.push(revision);
       accepted.push({ request, revision, before: request.writes.map((write) => this.#stamp(write, request.log, overlay, revision)) });
-      return { ok: true as const, revision };
+      return { ok: true, revision };
     });
     this.#put(accepted, head);
     return { results, before: head.revision, after: revision };

@@ -81,8 +81,9 @@ export function indexRange(entry: IndexEntry): KeyRange {
   return beginningWith(`${indexText(entry)}\0`);
 }
 
-export function indexKeyText(entry: IndexEntry, object: string): string {
-  return `${indexText(entry)}\0${object}`;
+/** Of an entry that was checked. */
+export function indexKeyText({ index, value }: IndexEntry, object: string): string {
+  return `${index}\0${value}\0${object}`;
 }
 
 /** The object's key as it was given. */

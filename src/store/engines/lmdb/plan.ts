@@ -1,14 +1,16 @@
 /**
- * A batch made ready: everything that can be encoded is encoded before the write transaction begins.
+ * A batch made ready: everything that can be encoded is encoded before the write transaction begins. What was refused stays
+ * in its place: requests name each other by their places.
  *
  * Invariant: keys, records and log parts of a plan lie in one slab that the next plan takes over. LMDB copies them inside
  * the transaction, and nothing else may hold on to them.
  */
-import type { CommitRequest, IndexEntry, Precondition } from '../../engine.js';
+import type { CommitRequest, IndexEntry, Precondition, Refusal } from '../../engine.js';
 import { keyText, prefixText } from '../checks.js';
+import type { Checked } from '../checks.js';
 import { indexKeyText, REVISION_SUFFIX } from './keys.js';
 import { encodeLogChange, encodeLogStart, logBound } from './log.js';
-import { bodyChecksum, checkMeta, encodeRecord, recordBound } from './record.js';
+import { bodyChecksum, encodeRecord, recordBound } from './record.js';
 
 /** A slab larger than this is not kept for the next batch. */
 const KEEP_BYTES = 4 * 1024 * 1024;
@@ -46,15 +48,14 @@ const NO_KEYS: readonly Buffer[] = [];
 export class Planner {
   #slab: Buffer = Buffer.alloc(0);
 
-  /** @throws {BadRequestError} for keys, index entries and metadata that cannot be stored */
-  plan(batch: readonly CommitRequest[]): PlannedRequest[] {
-    const texts = batch.map((request) => request.writes.map((write) => keyText(write.key)));
+  plan(batch: readonly CommitRequest[], checked: readonly Checked[]): (PlannedRequest | Refusal)[] {
     let bound = 0;
     batch.forEach((request, at) => {
+      const texts = checked[at] as Checked;
+      if ('refused' in texts) return;
       bound += logBound(request);
       request.writes.forEach((write, index) => {
-        checkMeta(write.meta);
-        const text = (texts[at] as string[])[index] as string;
+        const text = texts[index] as string;
         bound +=
           text.length * 6 + REVISION_SUFFIX + recordBound(write) + indexBound(write.addIndex, text) + indexBound(write.removeIndex, text);
       });
@@ -74,9 +75,11 @@ export class Planner {
     let lastNamespace = '';
     let prefixes: readonly [string, string] = ['', ''];
     return batch.map((request, at) => {
+      const texts = checked[at] as Checked;
+      if ('refused' in texts) return texts;
       const writes: PlannedWrite[] = [];
       request.writes.forEach((write, index) => {
-        const text = (texts[at] as string[])[index] as string;
+        const text = texts[index] as string;
         const keyEnd = offset + slab.write(text, offset);
         const object = slab.subarray(offset, keyEnd);
         slab[keyEnd] = 0;

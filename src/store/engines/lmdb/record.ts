@@ -8,35 +8,21 @@
  * bit. Its first part, over key and value, is known before the revision is; `stamp` finishes it.
  */
 import { crc32 } from 'node:zlib';
-import { BadRequestError, CorruptError } from '../../../schemas/index.js';
+import { CorruptError } from '../../../schemas/index.js';
 import type { Entry, Key, Verb, VersionInfo, Write, WriteMeta } from '../../engine.js';
+import { VERBS } from '../checks.js';
 import { crcOf } from './crc.js';
 import { describeBytes, parseKey, readRevision, readUint32, writeRevision } from './keys.js';
 
 const FORMAT = 1;
 export const FIXED_HEADER = 48;
-const VERBS: readonly Verb[] = ['create', 'update', 'delete'];
 const TOMBSTONE = 4;
 const SOURCE = 8;
-const LONGEST_UID = 255;
-const LONGEST_SOURCE = 1024;
 const NOTHING = Buffer.alloc(0);
 
 /** An upper bound for the bytes of a record. */
 export function recordBound(write: Write): number {
   return FIXED_HEADER + (write.meta.uid.length + (write.meta.source?.length ?? 0)) * 3 + (write.value?.byteLength ?? 0);
-}
-
-/** Refuses what has no room in a header. @throws {BadRequestError} */
-export function checkMeta({ verb, uid, generation, source }: WriteMeta): void {
-  if (Buffer.byteLength(uid) > LONGEST_UID)
-    throw new BadRequestError(`uid of ${uid.length} characters: at most ${LONGEST_UID} bytes are possible`);
-  if (source !== undefined && Buffer.byteLength(source) > LONGEST_SOURCE) {
-    throw new BadRequestError(`source of ${source.length} characters: at most ${LONGEST_SOURCE} bytes are possible`);
-  }
-  if (!Number.isSafeInteger(generation) || generation < 0)
-    throw new BadRequestError(`generation ${generation}: a whole number from 0 on is needed`);
-  if (!VERBS.includes(verb)) throw new BadRequestError(`verb ${JSON.stringify(verb)}: create, update or delete is needed`);
 }
 
 /** Writes all of a record but revision, created, version and checksum; where it ends. */

@@ -8,7 +8,7 @@ import { AbortedError, StoreClosedError, StoreError, StoreFailedError } from '..
 import type { Deps } from '../../deps.js';
 import type { ChangeBatch, CommitRequest, CommitResult, Engine, EngineMeta, InPlaceReads, Premise } from '../../engine.js';
 import { versionMark } from '../../version-mark.js';
-import { checkBatch, checkLimit, checkReadable, expired, indexText, keyText, refusedBatch } from '../checks.js';
+import { checkBatch, checkLimit, checkReadable, expired, refusedBatch } from '../checks.js';
 import { compactMemory } from './compaction.js';
 import type { MemoryState } from './state.js';
 import { rewriteVersions, verifyMemory, walkVersions } from './versions.js';
@@ -77,14 +77,13 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
   const commit = async (batch: readonly CommitRequest[], premises?: readonly Premise[]): Promise<readonly CommitResult[]> => {
     check();
     if (committing) throw new StoreError('a commit is under way: an engine takes one at a time');
-    checkBatch(batch, LIMITS);
-    checkKeys(batch);
+    const checked = checkBatch(batch, LIMITS);
     committing = true;
     try {
       return await durably(() => {
         const fault = host.takeFault();
         const failed = unmet(premises);
-        const results = failed !== undefined ? refusedBatch(batch, failed) : fault?.applied === false ? [] : state.apply(batch);
+        const results = failed !== undefined ? refusedBatch(batch, failed) : fault?.applied === false ? [] : state.apply(batch, checked);
         if (fault === undefined) return results;
         dead = () => new StoreFailedError('a commit failed: close the engine and open it again', { inDoubt: false, cause: fault.error });
         throw fault.error;
@@ -243,15 +242,4 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
       for (const idle of whenIdle.splice(0)) idle();
     },
   };
-}
-
-function checkKeys(batch: readonly CommitRequest[]): void {
-  for (const { writes, expect } of batch) {
-    for (const { key, addIndex, removeIndex } of writes) {
-      keyText(key);
-      for (const entry of addIndex ?? []) indexText(entry);
-      for (const entry of removeIndex ?? []) indexText(entry);
-    }
-    for (const condition of expect) if ('key' in condition) keyText(condition.key);
-  }
 }

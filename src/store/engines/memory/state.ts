@@ -20,6 +20,7 @@ import type {
   WriteMeta,
 } from '../../engine.js';
 import { indexText, keyText, prefixText, resolveRef } from '../checks.js';
+import type { Checked } from '../checks.js';
 import { SortedList, sortText } from './sorted-list.js';
 
 /** What a version is counted with beside its value. */
@@ -152,11 +153,12 @@ export class MemoryState {
     return item ? newestFirst(item) : [];
   }
 
-  /** Checks each request, in order, and carries out those whose preconditions hold. */
-  apply(batch: readonly CommitRequest[]): CommitResult[] {
+  /** Carries out, in order, the requests that were not refused and whose preconditions hold. */
+  apply(batch: readonly CommitRequest[], checked: readonly Checked[]): CommitResult[] {
     const revisions: (number | undefined)[] = [];
-    return batch.map((request) => {
-      const failed = this.#failedPrecondition(request, revisions);
+    return batch.map((request, at) => {
+      const check = checked[at] as Checked;
+      const failed = 'refused' in check ? check : this.#failedPrecondition(request, revisions);
       const result: CommitResult = failed ?? { ok: true, revision: this.#write(request) };
       revisions.push(result.ok ? result.revision : undefined);
       return result;
