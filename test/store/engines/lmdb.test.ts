@@ -110,6 +110,26 @@ describe('lmdbEngine', () => {
     await other.close();
   });
 
+  it('takes a prefix to have changed where another process compacted away what would tell', async () => {
+    const [own, other] = [await open(), await open()];
+    const mine = (since: number, namespace: string) =>
+      own.commit([request(write('z/z/z', 'z'), { prefix: { type: 't', namespace }, unchangedSince: since })]);
+    await put(own, 't/a/x', '1');
+    await put(own, 't/b/x', '2');
+    await put(other, 't/a/intruder', '3');
+    await put(other, 'u/a/x', '4');
+    await other.compact(other.revision().current, { retain: () => new Set() });
+    for (const since of [1, 2, 3]) expect(await mine(since, 'a')).toMatchObject([{ ok: false, failed: { unchangedSince: since } }]);
+    expect(await mine(2, 'b')).toMatchObject([{ ok: false }]);
+    expect(await mine(4, 'a')).toEqual([{ ok: true, revision: 5 }]);
+    // What came behind the compaction is told apart again.
+    await put(other, 't/a/y', '6');
+    expect(await mine(5, 'a')).toMatchObject([{ ok: false }]);
+    expect(await mine(5, 'b')).toEqual([{ ok: true, revision: 7 }]);
+    await own.close();
+    await other.close();
+  });
+
   it('opens a file that is longer than its pages, as a killed writer leaves it', async () => {
     let engine = await open();
     await put(engine, 't/a/x', '1');

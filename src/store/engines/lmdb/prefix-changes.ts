@@ -2,7 +2,7 @@
  * Which revision changed a type, and a namespace of it, last: what range preconditions are checked against.
  *
  * Invariants: complete for every change above `since`, up to the revision `catchUp` was last called with. What other
- * processes committed is read from the log, inside the transaction that asks.
+ * processes committed is read from the log, inside the transaction that asks; where the log is gone, nothing is known.
  */
 import { revisionKey } from './keys.js';
 import { decodeLog } from './log.js';
@@ -22,7 +22,15 @@ export class PrefixChanges {
 
   /** Learns of what others wrote up to `revision`. */
   catchUp(revision: number): void {
-    if (revision > this.#upTo) this.#learn(this.#upTo, revision);
+    if (revision <= this.#upTo) return;
+    const { compacted } = this.#session.compaction();
+    if (this.#upTo < compacted) {
+      // Part of what came since was compacted away unseen, and with it what it changed.
+      this.#last.clear();
+      this.#since = compacted;
+      this.#upTo = compacted;
+    }
+    this.#learn(this.#upTo, revision);
     this.#upTo = revision;
   }
 
