@@ -151,6 +151,7 @@ export class EmbeddedStore implements Store {
         ...shared,
         read: (key) => this.#read(key),
         foreign: (from, until) => this.#foreign(from, until),
+        relearn: () => this.#relearn(),
         reopen: (cause) => this.#engine.reopen(cause),
         premises: () => this.#premises.now,
         reload: () => this.#premises.reload(this.#engine.now.meta),
@@ -249,11 +250,7 @@ export class EmbeddedStore implements Store {
         this.deps.logger.warn({ err: error }, 'the types could not be registered; it is tried again with the first write');
       });
     }
-    const namespaces = this.#registry.resolve('namespace');
-    for (const { key, object, error } of await this.#reader.shared({ type: namespaces.type }, this.#feed.visible)) {
-      if (error !== undefined) this.deps.logger.warn({ err: error }, 'a namespace cannot be opened; it counts as active');
-      this.#applied(key, new Form(object));
-    }
+    await this.#loadNamespaces();
     this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
     await this.#ages.load(this.#feed.visible);
     this.#compactor.start();
@@ -444,6 +441,18 @@ export class EmbeddedStore implements Store {
       });
     }
     return found;
+  }
+
+  async #relearn(): Promise<void> {
+    await this.#registry.reload(this.#engine.now.meta);
+    await this.#loadNamespaces();
+  }
+
+  async #loadNamespaces(): Promise<void> {
+    const info = this.#registry.resolve('namespace');
+    const { entries } = await this.#engine.now.range({ type: info.type });
+    this.#namespaces.clear();
+    for (const entry of entries) this.#applied(entry.key, this.#codec.form(info, entry));
   }
 
   #applied(key: Key, form: Form | undefined): void {

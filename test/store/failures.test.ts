@@ -366,6 +366,7 @@ describe('waiting writes', () => {
         states: new States(),
         read: () => gate.promise.then(() => absent),
         foreign: never,
+        relearn: never,
         reopen: never,
         premises: () => [],
         reload: never,

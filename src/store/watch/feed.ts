@@ -181,7 +181,7 @@ export class Feed {
     for (const listener of [...this.#progress]) listener(this.#visible);
   }
 
-  /** Jumps over revisions that are in the log alone (nobody watched, or they hold nothing): the ring starts anew there. */
+  /** Jumps over revisions that are in the log alone, or not even there any more: the ring starts anew behind them. */
   reset(revision: number): void {
     while (this.all.first !== undefined) this.#drop();
     this.#skip(this.all);

@@ -9,12 +9,12 @@
  * - What is sent was planned under the premises it is sent with; when they move, all that is not committed is planned anew.
  * - After a commit that failed nothing is acknowledged that was not found on disk; a failed fsync is never repeated.
  */
-import { AbortedError, StoreFailedError, isStatusError } from '../../schemas/index.js';
+import { AbortedError, StoreFailedError, isExpired, isStatusError } from '../../schemas/index.js';
 import type { CommitResult, Key, Premise } from '../engine.js';
 import { keyId } from '../keys.js';
 import { deferred, onAbort } from '../timing.js';
 import { takeIn } from './foreign.js';
-import { notWritten, unknownOutcome } from './not-written.js';
+import { compactedSince, notWritten, unknownOutcome } from './not-written.js';
 import { queueLimits } from './operation.js';
 import type { Job, Operation, QueueHost, QueueLimits, Sent } from './operation.js';
 import { CommittedEvent, canTell, isUnfounded, takeBatch } from './request.js';
@@ -439,21 +439,28 @@ export class CommitQueue {
     }
     const mine = new Map(batch.map((sent) => [sent.planned.id, sent]));
     const found = new Set<Sent>();
-    for await (const change of this.#host.engine().changes(this.#host.feed.visible)) {
-      const sent = mine.get(change.id);
-      if (sent === undefined) {
-        await takeIn(this.#host, change.revision);
-        continue;
+    let outcome = notWritten(cause);
+    try {
+      for await (const change of this.#host.engine().changes(this.#host.feed.visible)) {
+        const sent = mine.get(change.id);
+        if (sent === undefined) {
+          await takeIn(this.#host, change.revision);
+          continue;
+        }
+        found.add(sent);
+        this.#apply(sent, change.revision);
       }
-      found.add(sent);
-      this.#apply(sent, change.revision);
+    } catch (error) {
+      if (!isExpired(error)) throw error;
+      outcome = compactedSince(cause);
+      await takeIn(this.#host, this.#host.engine().revision().current);
     }
     // Told when all are known, as after any commit: nobody acts on half of it.
     for (const { job, planned, value } of found) this.#resolve(job, value(planned.revision));
     for (const { planned } of found) planned.settle('committed');
     this.#host.feed.announce();
     for (const sent of batch) {
-      if (!found.has(sent)) this.#drop(sent, notWritten(cause));
+      if (!found.has(sent)) this.#drop(sent, outcome);
     }
   }
 

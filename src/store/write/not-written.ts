@@ -19,6 +19,14 @@ export function unknownOutcome(what: string, cause: unknown): StoreFailedError {
   return new StoreFailedError(`${what}: whether the write happened is not known`, { cause, inDoubt: true });
 }
 
+/** In doubt for good, though the store goes on: the log that would have told was compacted by another process. */
+export function compactedSince(cause: unknown): Error {
+  return new StoreFailedError(
+    `the commit failed (${reasonOf(cause)}), and another process has compacted what was written since: whether the write happened is not known; read, then decide`,
+    { cause, inDoubt: true },
+  );
+}
+
 function reasonOf(error: unknown): string {
   const reason = isStatusError(error) && error.cause instanceof Error ? error.cause : error;
   return reason instanceof Error ? reason.message : String(reason);

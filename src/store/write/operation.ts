@@ -71,6 +71,8 @@ export interface QueueHost {
   read(key: Key): KeyState | Promise<KeyState>;
   /** What others committed after `from`, up to `until`, as the feed takes it. */
   foreign(from: number, until: number): Promise<readonly { readonly batch: FeedBatch; readonly versions: readonly number[] }[]>;
+  /** Reads anew what is otherwise learned change by change, when some of them were missed. */
+  relearn(): Promise<void>;
   /** After a failed commit: a fresh engine on the same data. Rejects when there is none to be had. */
   reopen(cause: unknown): Promise<void>;
   /** What all plans rest on at the moment: the same object for as long as they do. */

@@ -97,6 +97,14 @@ export class States {
   #lastKey: Pick<Key, 'type' | 'namespace'> = { type: '', namespace: '' };
   #lastMarks: readonly Mark[] = [];
   #epoch = 0;
+  #jumps = 0;
+  /** Nothing is known of what changed up to here. */
+  #floor = 0;
+
+  /** How often changes were missed: what was read before such a time may have changed unseen. */
+  get jumps(): number {
+    return this.#jumps;
+  }
 
   /** Moves whenever something here does: who looked at one epoch need not look again before the next. */
   get epoch(): number {
@@ -188,6 +196,16 @@ export class States {
     this.#older.delete(id);
   }
 
+  /** Anything may have changed up to `revision`: what is committed is known no longer, what is under way finds out at its commit. */
+  jump(revision: number): void {
+    this.#epoch += 1;
+    this.#jumps += 1;
+    this.#floor = revision;
+    this.#recent.clear();
+    this.#older.clear();
+    for (const mark of this.#marks.values()) mark.changed = revision;
+  }
+
   clear(): void {
     this.#epoch += 1;
     this.#tentative.clear();
@@ -196,10 +214,10 @@ export class States {
     for (const mark of this.#marks.values()) mark.planned = undefined;
   }
 
-  /** The revision or request that last changed something under a prefix; 0 when nothing did since the store was opened. */
+  /** The revision or request that last changed something under a prefix; 0 when nothing can have since the store was opened. */
   lastChange(prefixId: string): number | Planned {
     const mark = this.#marks.get(prefixId);
-    return mark?.planned ?? mark?.changed ?? 0;
+    return mark?.planned ?? mark?.changed ?? this.#floor;
   }
 
   #remember(id: string, key: Key, form: Form | undefined, at: number, version: number): void {
@@ -224,7 +242,7 @@ export class States {
       this.#lastKey = key;
       this.#lastMarks = ['', key.type, `${key.type}\0${key.namespace}`].map((prefix) => {
         let mark = this.#marks.get(prefix);
-        if (mark === undefined) this.#marks.set(prefix, (mark = { planned: undefined, changed: 0 }));
+        if (mark === undefined) this.#marks.set(prefix, (mark = { planned: undefined, changed: this.#floor }));
         return mark;
       });
     }

@@ -65,12 +65,15 @@ export class TransactionRun {
   readonly #shown = new Map<Planned, Key>();
   readonly #pinned: string[] = [];
   #open = true;
+  /** How often changes had been missed when it began. */
+  readonly #jumps: number;
   /** The epoch of the states at which everything read so far still held. */
   #checked = -1;
 
   constructor(host: TransactionHost, source: string | undefined) {
     this.#host = host;
     this.#source = source;
+    this.#jumps = host.states.jumps;
   }
 
   get open(): boolean {
@@ -91,6 +94,7 @@ export class TransactionRun {
     const { states } = this.#host;
     // Without this a transaction of n reads would compare n * n of them.
     if (this.#checked === states.epoch) return false;
+    if (this.#jumps !== states.jumps) return true;
     for (const [id, read] of this.#reads) if (this.#moved(id, read)) return true;
     for (const origin of this.#shown.keys()) if (origin.state === 'failed') return true;
     if (this.#ranges.some((range) => !sameOrigin(range.last, states.lastChange(range.id)))) return true;

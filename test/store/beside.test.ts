@@ -1,0 +1,218 @@
+/** Real world: stores of several processes on one directory, on a real disk. */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { StoreFailedError, defineResource, isExpired, isForbidden, isStoreFailed } from '../../src/schemas/index.js';
+import { createInformers } from '../../src/informer/index.js';
+import { lmdbEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
+import type { Engine, EngineSource, OpenStoreOptions, Store } from '../../src/store/index.js';
+import { memoryLogger } from './encryption/support.js';
+import { faultySource } from './faulty-source.js';
+
+const Room = defineResource({ kind: 'Room', type: 'room', schema: { type: 'object', properties: {} } });
+
+let path: string;
+let opened: Store[];
+beforeEach(async () => {
+  path = await mkdtemp(join(tmpdir(), 'rune-beside-'));
+  opened = [];
+});
+afterEach(async () => {
+  for (const store of opened) await store.close();
+  await rm(path, { recursive: true, force: true });
+});
+
+async function open(options: OpenStoreOptions = { path }): Promise<Store> {
+  const store = await openStore({ deps: systemDeps({ logger: memoryLogger().logger }), ...options });
+  opened.push(store);
+  return store;
+}
+
+/** A source whose engines keep the commits of others to themselves until they are told to hear, as in a process that is held up. */
+function heldUp(source: EngineSource): EngineSource & { hear(): Promise<void> } {
+  const told = new Set<(revision: number) => void>();
+  let engine: Engine | undefined;
+  return {
+    ...source,
+    async open(context) {
+      engine = await source.open(context);
+      const onForeignCommit: Engine['onForeignCommit'] = (listener) => {
+        told.add(listener);
+        return () => void told.delete(listener);
+      };
+      return Object.assign(Object.create(engine) as Engine, { onForeignCommit });
+    },
+    async hear() {
+      await engine?.range({}, { limit: 1 });
+      for (const listener of told) listener(engine?.revision().current ?? 0);
+    },
+  };
+}
+
+/** Another process: it writes, and compacts what it has written. */
+async function fillAndCompact(other: Store, name: string): Promise<void> {
+  for (let index = 0; index < 5; index += 1) await other.create('room', 'x', `${name}-${index}`, {});
+  await other.compact(other.revision);
+}
+
+const names = async (store: Store): Promise<string[]> => (await store.list('room')).items.map(({ metadata }) => metadata.name);
+
+describe('a store whose log another process compacts to the present, again and again', () => {
+  it('goes on: it reads, writes, watches and follows the other', { timeout: 30_000 }, async () => {
+    const [own, other] = [await open(), await open()];
+    await own.create('room', 'x', 'first', {});
+    for (let round = 0; round < 10; round += 1) {
+      await fillAndCompact(other, `r${round}`);
+      await own.create('room', 'y', `own-${round}`, {});
+      expect(await own.get('room', 'x', `r${round}-4`)).toMatchObject({ metadata: { name: `r${round}-4` } });
+    }
+    expect(own.ended.aborted).toBe(false);
+    expect(await names(own)).toHaveLength(1 + 10 * 6);
+    const watch = own.watch('room');
+    await other.create('room', 'x', 'last', {});
+    expect((await watch.next()).value).toMatchObject({ type: 'CREATED', name: 'last' });
+    expect((await own.verify()).problems).toEqual([]);
+  });
+});
+
+describe('a store that fell behind the compaction of another process', () => {
+  async function behind(
+    options: Omit<OpenStoreOptions, 'path'> = {},
+  ): Promise<{ own: Store; other: Store; source: ReturnType<typeof heldUp> }> {
+    const source = heldUp(lmdbEngine({ path }));
+    const own = await open({ ...options, engine: source });
+    return { own, other: await open(), source };
+  }
+
+  it('jumps to the present when it writes, and plans on what is there now', async () => {
+    const { own, other } = await behind();
+    await own.create('room', 'x', 'both', { size: 1 });
+    await other.update('room', 'x', 'both', { size: 2 });
+    await other.create('room', 'x', 'theirs', { size: 1 });
+    await other.compact(other.revision);
+    const [updated, made, conflict] = await Promise.all([
+      own.modify('room', 'x', 'both', (draft) => void (draft['size'] = Number(draft['size']) + 1)),
+      own.patch('room', 'x', 'theirs', { size: 5 }),
+      own.update('room', 'x', 'both', { metadata: { resourceVersion: '1' }, size: 0 }).catch((error: unknown) => error),
+    ]);
+    expect([updated['size'], made['size']]).toEqual([3, 5]);
+    expect(conflict).toMatchObject({ reason: 'Conflict' });
+    expect(own.revision).toBe('5');
+    expect(own.ended.aborted).toBe(false);
+    expect(await names(own)).toEqual(['both', 'theirs']);
+  });
+
+  it('tells its watchers that they have missed something, whether they wait or not, and lets those go on that have not', async () => {
+    const { own, other, source } = await behind();
+    await own.create('room', 'x', 'first', {});
+    const waiting = own.watch('room');
+    const next = waiting.next().catch((error: unknown) => error);
+    const idle = own.watch('other');
+    const ahead = own.watch('room', undefined, { since: '6' });
+    const said = ahead.next();
+    await fillAndCompact(other, 'a');
+    await source.hear();
+    expect(await next).toSatisfy(isExpired);
+    expect(await next).toMatchObject({ compactedRevision: '6', currentRevision: '6' });
+    expect(await idle.next().catch((error: unknown) => error)).toSatisfy(isExpired);
+    await own.create('room', 'y', 'own', {});
+    expect((await said).value).toMatchObject({ type: 'CREATED', name: 'own', resourceVersion: '7' });
+    const anew = own.watch('room');
+    await own.create('room', 'y', 'next', {});
+    expect((await anew.next()).value).toMatchObject({ name: 'next', resourceVersion: '8' });
+  });
+
+  it('has its informers list again', async () => {
+    const { own, other, source } = await behind({ types: [Room], strictTypes: false });
+    other.register(Room);
+    await own.create('room', 'x', 'first', {});
+    await using informers = createInformers({ store: own });
+    const rooms = informers.for(Room);
+    informers.start();
+    await rooms.whenSynced({ timeout: 2000 });
+    await other.delete('room', 'x', 'first');
+    await fillAndCompact(other, 'a');
+    await source.hear();
+    await rooms.caughtUp('7', { timeout: 5000 });
+    expect(rooms.list().map(({ metadata }) => metadata.name)).toEqual(['a-0', 'a-1', 'a-2', 'a-3', 'a-4']);
+  });
+
+  it('knows by then what was defined and which namespaces went', async () => {
+    const { own, other, source } = await behind({ strictNamespaces: true, strictTypes: false });
+    const Fresh = defineResource({ kind: 'Fresh', type: 'fresh', spec: { type: 'object', properties: {} } });
+    await own.create('namespace', undefined, 'x', {});
+    await own.create('namespace', undefined, 'old', {});
+    await other.delete('namespace', undefined, 'old');
+    await other.create('namespace', undefined, 'new', {});
+    await other.create(Fresh, 'x', 'a', { spec: {} });
+    await other.compact(other.revision);
+    await source.hear();
+    await sleep(own.deps, 50);
+    await own.create('room', 'new', 'a', {});
+    expect(await own.create('room', 'old', 'a', {}).catch((error: unknown) => error)).toSatisfy(isForbidden);
+    expect(await own.create('fresh', 'x', 'b', {}).catch((error: unknown) => error)).toSatisfy(isForbidden);
+  });
+
+  it('runs a transaction again that had read before, and none of its runs sees two states', async () => {
+    const { own, other, source } = await behind();
+    for (const name of ['a', 'b']) await own.create('account', 'bank', name, { money: 50 });
+    let runs = 0;
+    const sum = await own.transaction(async (tx) => {
+      runs += 1;
+      const a = Number((await tx.get('account', 'bank', 'a'))['money']);
+      if (runs === 1) {
+        await other.transaction(async (move) => {
+          await move.patch('account', 'bank', 'a', { money: 0 });
+          await move.patch('account', 'bank', 'b', { money: 100 });
+        });
+        await fillAndCompact(other, 'a');
+        await source.hear();
+        await sleep(own.deps, 50);
+      }
+      return a + Number((await tx.get('account', 'bank', 'b'))['money']);
+    });
+    expect([sum, runs]).toEqual([100, 2]);
+  });
+
+  it('says of a failed commit that nothing tells any more what became of it, and goes on', async () => {
+    const source = faultySource(heldUp(lmdbEngine({ path })));
+    const [own, other] = [await open({ engine: source }), await open()];
+    await own.create('room', 'x', 'first', {});
+    source.failNext('commit', new StoreFailedError('EIO: the disk says no', { inDoubt: true }), { applied: true });
+    const reopening = source.hold('open');
+    const writing = own.create('room', 'x', 'doubtful', {}).catch((error: unknown) => error);
+    await source.reached('open');
+    await fillAndCompact(other, 'a');
+    reopening();
+    const failure = await writing;
+    expect(failure).toSatisfy(isStoreFailed);
+    expect(failure).toMatchObject({ inDoubt: true });
+    expect(await own.get('room', 'x', 'doubtful')).toMatchObject({ metadata: { name: 'doubtful' } });
+    await own.create('room', 'x', 'more', {});
+    expect(await names(own)).toHaveLength(8);
+  });
+});
+
+describe('a process that stood still while another wrote into a list that it had read, and compacted', () => {
+  it('runs its transaction again, and goes on', { timeout: 60_000 }, async () => {
+    const store = await open();
+    await store.create('room', 'y', 'first', {});
+    let runs = 0;
+    const counted = await store.transaction(async (tx) => {
+      runs += 1;
+      const { items } = await tx.list('room', 'x');
+      if (runs === 1)
+        execFileSync(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'children', 'fills-and-compacts.ts'), path]);
+      if (items.length === 0) await tx.create('room', 'x', 'mine', {});
+      return items.length;
+    });
+    expect(counted).toBe(1);
+    expect(runs).toBeGreaterThan(1);
+    expect((await store.list('room', 'x')).items.map(({ metadata }) => metadata.name)).toEqual(['intruder']);
+    expect(store.ended.aborted).toBe(false);
+    await store.create('room', 'x', 'again', {});
+    expect((await store.verify()).problems).toEqual([]);
+  });
+});
