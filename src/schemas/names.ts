@@ -174,7 +174,8 @@ export function annotationsCauses(value: unknown, field: string): readonly Cause
   return causes ?? NO_CAUSES;
 }
 
-function annotationBytes(annotations: Record<string, unknown>): number {
+/** Bytes that the keys and texts of annotations take together. */
+export function annotationBytes(annotations: Readonly<Record<string, unknown>>): number {
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations))
     if (typeof value === 'string') bytes += Buffer.byteLength(key) + Buffer.byteLength(value);

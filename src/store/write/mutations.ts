@@ -4,19 +4,23 @@
  * Invariant: a mutation may run several times (on a conflict it is planned anew), so it captures its input and changes nothing.
  */
 import {
+  ANNOTATIONS_MAX_BYTES,
   AlreadyExistsError,
   BadRequestError,
+  ConflictError,
   InvalidError,
   NotFoundError,
+  TooLargeError,
+  annotationBytes,
   checkJson,
   cloneJson,
   invalid,
   mergePatch,
   show,
 } from '../../schemas/index.js';
-import { applyJsonPatch, applyManifest } from '../patch/index.js';
+import { LAST_APPLIED_ANNOTATION, applyJsonPatch, applyManifest, isRecord } from '../patch/index.js';
 import { describeKey } from '../keys.js';
-import type { DeleteOptions, PatchOptions, UpdateOptions } from '../types.js';
+import type { DeleteOptions, PatchOptions, Preconditions, UpdateOptions } from '../types.js';
 import { checkPreconditions, createObject, deleteObject, detailsOf, isReleased, updateObject } from './rules.js';
 import type { Stored, Subject } from './rules.js';
 
@@ -59,25 +63,85 @@ export function patchMutation(patch: unknown, options: PatchOptions): Mutation {
   const type = options.type ?? (Array.isArray(patch) ? 'json' : 'merge');
   return (subject, previous, revision) => {
     if (previous === undefined) throw notFound(subject);
-    if (type === 'merge') checkPreconditions(subject.key, previous, revision, preconditionsIn(patch as Input));
-    const candidate = type === 'json' ? applyJsonPatch(previous, patch) : mergePatch(previous, patch);
-    return putIfChanged(updateObject(subject, previous, candidate as Input, options.subresource));
+    const { wanted, candidate } = type === 'json' ? jsonPatched(previous, revision, patch) : mergePatched(previous, patch);
+    checkPreconditions(subject.key, previous, revision, wanted);
+    if (!isRecord(candidate)) {
+      throw new InvalidError(`the patch makes no object of ${describeKey(subject.key)}: it would be ${show(candidate)}`, {
+        details: detailsOf(subject.key),
+        causes: [{ reason: 'FieldValueTypeInvalid', field: '', message: 'must be an object' }],
+      });
+    }
+    return putIfChanged(updateObject(subject, previous, candidate, options.subresource));
   };
 }
 
+/** What comes of an object, and what the patch says it is made for. */
+interface Patched {
+  readonly wanted: Preconditions;
+  readonly candidate: unknown;
+}
+
+function mergePatched(previous: Stored, patch: unknown): Patched {
+  return { wanted: preconditionsIn(patch as Input), candidate: mergePatch(previous, patch) };
+}
+
+/** A JSON patch that puts another resourceVersion in, or another uid, says which object it was made for, as a merge patch does. */
+function jsonPatched(previous: Stored, revision: number | undefined, patch: unknown): Patched {
+  // While it is not known it is empty: no patch can have been made for it, and none fails because nothing is there.
+  const metadata = { ...previous.metadata, resourceVersion: revision === undefined ? '' : String(revision) };
+  const candidate = applyJsonPatch({ ...previous, metadata }, patch);
+  const wanted = isRecord(candidate) ? preconditionsIn(candidate) : {};
+  const after = isRecord(candidate) ? candidate['metadata'] : undefined;
+  if (isRecord(after) && after['resourceVersion'] === '') delete (after as { resourceVersion?: unknown }).resourceVersion;
+  return { wanted, candidate };
+}
+
 export function applyMutation(manifest: Input): Mutation {
+  const wanted = preconditionsIn(manifest);
   return (subject, previous, revision) => {
-    const { info } = subject;
+    const { info, key } = subject;
+    if (previous === undefined) refuseGone(subject, wanted);
+    else checkPreconditions(key, previous, revision, wanted);
     const merged = applyManifest({
       manifest,
       live: previous,
       schema: info.definition?.schema,
       sensitivePaths: info.sensitivePaths,
     }) as Input;
+    checkAnnotations(key, merged);
     if (previous === undefined) return { type: 'put', next: createObject(subject, merged) };
-    checkPreconditions(subject.key, previous, revision, preconditionsIn(manifest));
     return putIfChanged(updateObject(subject, previous, merged));
   };
+}
+
+/** A manifest that says which object it is for makes no other in its place. @throws {ConflictError} @throws {NotFoundError} */
+function refuseGone(subject: Subject, { uid, resourceVersion }: Preconditions): void {
+  if (uid !== undefined) {
+    throw new ConflictError(
+      `${describeKey(subject.key)} with the uid ${uid} does not exist any more: leave metadata.uid out to make another`,
+      { details: { ...detailsOf(subject.key), uid } },
+    );
+  }
+  if (resourceVersion !== undefined) {
+    throw new NotFoundError(
+      `${describeKey(subject.key)} does not exist, and the manifest is for its revision ${resourceVersion}: leave metadata.resourceVersion out to make it`,
+      { details: detailsOf(subject.key) },
+    );
+  }
+}
+
+/** What an applied manifest adds to an object has to fit in its annotations. @throws {TooLargeError} */
+function checkAnnotations(key: Subject['key'], merged: Input): void {
+  const annotations = (merged['metadata'] as { annotations: Readonly<Record<string, string>> }).annotations;
+  const text = annotations[LAST_APPLIED_ANNOTATION] as string;
+  // A character takes at most three bytes: most need no measuring.
+  if (text.length * 3 < ANNOTATIONS_MAX_BYTES / 2) return;
+  const bytes = annotationBytes(annotations);
+  if (bytes <= ANNOTATIONS_MAX_BYTES) return;
+  throw new TooLargeError(
+    `${describeKey(key)} cannot be applied: its manifest takes ${Buffer.byteLength(text)} bytes, and apply keeps it in the annotation ${LAST_APPLIED_ANNOTATION}. All annotations together would take ${bytes} bytes, more than the ${ANNOTATIONS_MAX_BYTES} allowed: use create and update, or keep large content elsewhere`,
+    { details: detailsOf(key) },
+  );
 }
 
 export function deleteMutation(options: DeleteOptions): Mutation {
