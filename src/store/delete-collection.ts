@@ -17,7 +17,7 @@ export async function deleteCollection<T extends TypeRef>(
 ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
   checkOptions('deleteCollection', options);
   const { labelSelector, fieldSelector, ...rest } = options;
-  const found = (await store.list(type, namespace, { labelSelector, fieldSelector })) as unknown as ListResult<Stored>;
+  const found = (await store.list(type, namespace, { labelSelector, fieldSelector, signal: rest.signal })) as unknown as ListResult<Stored>;
   // What cannot be opened cannot be selected either; without a selector it goes with the rest.
   const locked =
     labelSelector === undefined && fieldSelector === undefined

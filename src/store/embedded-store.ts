@@ -65,6 +65,8 @@ export interface StoreParts {
   readonly engine: Engine;
   readonly options: CompiledOptions;
   readonly secrets: Secrets;
+  /** What vouches for the tokens between pages. */
+  readonly tokenKey: Uint8Array;
   /** Sets this process' commits apart in the log. */
   readonly writer: string;
 }
@@ -134,7 +136,7 @@ export class EmbeddedStore implements Store {
       engine: () => this.#engine,
       visible: () => this.#feed.visible,
     };
-    this.#reader = new Reader(shared);
+    this.#reader = new Reader({ ...shared, tokenKey: parts.tokenKey });
     this.#hub = new WatchHub({ ...shared, reader: this.#reader });
     const writer = new Writer({
       deps,

@@ -7,6 +7,7 @@ import { EmbeddedStore } from './embedded-store.js';
 import { openSecrets } from './encryption/secrets.js';
 import { compileOptions } from './options.js';
 import type { CompiledOptions, OpenStoreOptions } from './options.js';
+import { tokenKey } from './read/continue-token.js';
 import type { Store } from './types.js';
 
 /** What every process on one store must agree on. */
@@ -31,7 +32,8 @@ export async function openStore(options: OpenStoreOptions): Promise<Store> {
   try {
     const { id } = await identify(engine, compiled);
     const secrets = await openSecrets({ storeId: id, engine, deps: compiled.deps }, compiled.secrets);
-    const store = new EmbeddedStore({ id, engine, secrets, options: compiled, writer: compiled.deps.ids.suffix(8) });
+    const tokens = await tokenKey(engine.meta, compiled.deps.entropy);
+    const store = new EmbeddedStore({ id, engine, secrets, options: compiled, tokenKey: tokens, writer: compiled.deps.ids.suffix(8) });
     await store.start();
     return store;
   } catch (error) {

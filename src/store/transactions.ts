@@ -13,6 +13,7 @@ import type { TypeInfo, TypeRegistry } from './registry.js';
 import { withSource } from './source.js';
 import type { ListOptions, Transaction, TransactionOptions } from './types.js';
 import { checkOptions } from './verb-options.js';
+import { abortedError, deferred, onAbort, throwIfAborted } from './timing.js';
 import { createVerbs } from './verbs.js';
 import type { CommitQueue } from './write/commit-queue.js';
 import { Restart, TransactionRun, conflictAfter } from './write/transaction.js';
@@ -28,6 +29,8 @@ export interface TransactionsHost extends TransactionHost {
   before(): Promise<void>;
 }
 
+/** What an abort says that comes before there is anything to commit. */
+const BEFORE = 'the transaction, of which nothing was written,';
 /** Reruns after a conflict, by default. */
 export const transactionRetries = 5;
 
@@ -69,9 +72,10 @@ export class Transactions {
     checkOptions('transaction', options);
     if (typeof run !== 'function') throw new BadRequestError(`a transaction takes a function that is given its tx, not ${show(run)}`);
     const { retries = transactionRetries } = withSource(options);
+    throwIfAborted(options.signal, BEFORE);
     await this.#host.before();
     for (let attempt = 1; attempt <= retries + 1; attempt += 1) {
-      const release = attempt === 1 ? () => {} : await this.#enterGate();
+      const release = attempt === 1 ? () => {} : await this.#enterGate(options.signal);
       try {
         return await this.#attempt(run, attempt, options, release);
       } catch (error) {
@@ -90,7 +94,7 @@ export class Transactions {
     release: () => void,
   ): Promise<R> {
     const current = new TransactionRun(this.#host, options.source);
-    const tx: Transaction = Object.freeze({ attempt, ...this.#verbs(current) });
+    const tx: Transaction = Object.freeze({ attempt, ...this.#verbs(current, options.signal) });
     let outcome: { readonly value: R } | { readonly error: unknown };
     try {
       try {
@@ -113,14 +117,17 @@ export class Transactions {
     }
   }
 
-  #verbs(run: TransactionRun): ReturnType<typeof createVerbs> {
+  #verbs(run: TransactionRun, signal: AbortSignal | undefined): ReturnType<typeof createVerbs> {
     return createVerbs({
       registry: this.#host.registry,
       ids: this.#host.ids,
-      check: () => run.checkOpen(),
+      check: () => {
+        run.checkOpen();
+        throwIfAborted(signal, BEFORE);
+      },
       accept: (info, input) => this.#host.accept(info, input),
-      read: (info, key, resourceVersion) => {
-        if (resourceVersion !== undefined)
+      read: (info, key, options) => {
+        if (options.resourceVersion !== undefined)
           throw new BadRequestError('a transaction reads the present: leave out resourceVersion, or read before it begins');
         return run.read(info, key);
       },
@@ -146,13 +153,21 @@ export class Transactions {
   }
 
   /** First come, first served; resolves to the way out, which may be called twice. */
-  async #enterGate(): Promise<() => void> {
+  async #enterGate(signal: AbortSignal | undefined): Promise<() => void> {
     const before = this.#gate;
-    let open!: () => void;
-    this.#gate = new Promise((resolve) => {
-      open = resolve;
+    const { promise, resolve: open } = deferred();
+    this.#gate = promise;
+    await new Promise<void>((enter, reject) => {
+      const unlisten = onAbort(signal, () => {
+        // Whoever stands behind goes on waiting for who stands before.
+        void before.then(open);
+        reject(abortedError(signal!, BEFORE));
+      });
+      void before.then(() => {
+        unlisten();
+        enter();
+      });
     });
-    await before;
     return open;
   }
 }

@@ -65,6 +65,8 @@ export interface DeleteOptions extends WriteOptions {
 export interface GetOptions {
   /** A past revision inside the window. Default: the present. */
   readonly resourceVersion?: string | undefined;
+  /** Ends the wait for a revision that is still to come. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A field to order by: a path such as `spec.scale`, and the direction. */
@@ -101,6 +103,8 @@ export interface ListOptions<T = unknown> extends Selectors {
   /** The token of the page before; the pages show one revision. */
   readonly continue?: string | undefined;
   readonly resourceVersion?: string | undefined;
+  /** Gives up between two slices of the list, or while it waits for a revision that is still to come. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An object that is there but could not be opened; the rest of the list is whole. */
@@ -225,6 +229,7 @@ export interface TransactionOptions {
   /** How often the callback runs again after a conflict. Default 5. */
   readonly retries?: number | undefined;
   readonly source?: string | undefined;
+  /** Once it has aborted, the callback is not begun again and its verbs throw; a commit that was handed to the disk may still happen. */
   readonly signal?: AbortSignal | undefined;
   /** Where the store says which revision the commit made. */
   readonly receipt?: WriteReceipt | undefined;

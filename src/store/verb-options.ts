@@ -56,7 +56,7 @@ const propagation = oneOf('background', 'foreground', 'orphan');
 
 const rules = {
   create: write,
-  get: { resourceVersion: parsed },
+  get: { resourceVersion: parsed, signal },
   list: { ...select, filter: callback, sortBy: parsed, limit: wholeFrom(1), continue: parsed, resourceVersion: parsed, signal },
   update,
   patch: { ...update, type: oneOf('merge', 'json') },

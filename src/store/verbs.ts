@@ -24,7 +24,7 @@ export interface Executor {
   check(): void;
   /** What a caller hands in, with plain values in place of seals. */
   accept<T>(info: TypeInfo, input: T): T;
-  read(info: TypeInfo, key: Key, resourceVersion: string | undefined): Stored | Promise<Stored>;
+  read(info: TypeInfo, key: Key, options: GetOptions): Stored | Promise<Stored>;
   readByUid(info: TypeInfo, uid: string): Promise<Stored>;
   list(info: TypeInfo, namespace: string | undefined, options: ListOptions<never>): Promise<ListResult<Stored>>;
   write(info: TypeInfo, key: Key, mutation: Mutation, options: WriteOptions): Promise<Stored>;
@@ -53,7 +53,7 @@ export function createVerbs(executor: Executor): StoreVerbs {
       executor.check();
       checkOptions('get', options);
       const info = registry.resolve(type);
-      return executor.read(info, addressOf(info.type, namespace, name, info.scope), options.resourceVersion);
+      return executor.read(info, addressOf(info.type, namespace, name, info.scope), options);
     },
     async getByUid(type: never, uid: string): Promise<Stored> {
       executor.check();

@@ -50,7 +50,7 @@ export function createWriteSide(host: WriteSideHost): WriteSide {
       ids: host.deps.ids,
       check: () => host.check(),
       accept,
-      read: (info, key, resourceVersion) => reader.get(info, key, resourceVersion),
+      read: (info, key, options) => reader.get(info, key, options),
       readByUid: (info, uid) => reader.getByUid(info, uid),
       list: (info, namespace, list) => reader.list(info, namespace, list),
       write: (info, key, mutation, options) => submit(writer.operation(info, key, mutation, withSource(options)), options.signal),

@@ -23,7 +23,8 @@ import { describeKey, parseRevision, scopeNamespace } from '../keys.js';
 import type { ObjectCodec } from '../object-codec.js';
 import type { TypeInfo, TypeRegistry } from '../registry.js';
 import { EngineGone } from '../steady-engine.js';
-import type { FailedItem, HistoricalVersion, HistoryOptions, ListOptions, ListResult, Selectors } from '../types.js';
+import type { FailedItem, GetOptions, HistoricalVersion, HistoryOptions, ListOptions, ListResult, Selectors } from '../types.js';
+import { throwIfAborted } from '../timing.js';
 import { checkWindow } from '../watch/window.js';
 import type { PagePosition, SeeFound } from '../watch/watcher.js';
 import { detailsOf } from '../write/rules.js';
@@ -38,6 +39,8 @@ import type { ToComeHost } from './to-come.js';
 export interface ReaderHost extends ToComeHost {
   /** Identity of the store, which its tokens carry. */
   readonly id: string;
+  /** What vouches for them. */
+  readonly tokenKey: Uint8Array;
   readonly codec: ObjectCodec;
   readonly registry: TypeRegistry;
   engine(): Engine;
@@ -84,22 +87,22 @@ export class Reader {
   }
 
   /** An object for its reader alone; without waiting where nothing has to be waited for. */
-  get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Stored | Promise<Stored> {
-    const inPlace = resourceVersion === undefined ? this.#inPlace(info) : undefined;
-    if (inPlace === undefined) return this.#get(info, key, resourceVersion);
+  get(info: TypeInfo, key: Key, options: GetOptions): Stored | Promise<Stored> {
+    const inPlace = options.resourceVersion === undefined ? this.#inPlace(info) : undefined;
+    if (inPlace === undefined) return this.#get(info, key, options);
     let object: Stored | undefined;
     try {
       object = inPlace.get(key, (entry) => this.#host.codec.plain(info, entry));
     } catch (error) {
-      if (error instanceof EngineGone) return this.#get(info, key, resourceVersion);
+      if (error instanceof EngineGone) return this.#get(info, key, options);
       throw error;
     }
     if (object === undefined) throw notFound(key);
     return object;
   }
 
-  async #get(info: TypeInfo, key: Key, resourceVersion: string | undefined): Promise<Stored> {
-    const at = resourceVersion === undefined ? undefined : await this.#at(resourceVersion);
+  async #get(info: TypeInfo, key: Key, { resourceVersion, signal }: GetOptions): Promise<Stored> {
+    const at = resourceVersion === undefined ? undefined : await this.#at(resourceVersion, signal);
     const { current } = this.#host.engine().revision();
     const entry = await this.#host.engine().get(key, at === undefined ? undefined : { at });
     if (entry === undefined) throw notFound(key, at);
@@ -137,7 +140,8 @@ export class Reader {
   async list(info: TypeInfo, namespace: string | undefined, options: ListOptions<never>): Promise<ListResult<Stored>> {
     const prefix: Prefix = { type: info.type, namespace: scopeNamespace(namespace) };
     const selectors = parseSelectors(options, info);
-    const { limit } = options;
+    const { limit, signal } = options;
+    throwIfAborted(signal, 'the list');
     const order = sortOf(info, options);
     const spaces = prefix.namespace !== undefined || info.scope === 'Cluster' ? 'one' : info.scope === 'Any' ? 'mixed' : 'several';
     if ((limit !== undefined || options.continue !== undefined) && !isKeyOrder(order, spaces)) {
@@ -149,13 +153,13 @@ export class Reader {
       );
     }
     const question = questionOf([this.#host.id, info.type, prefix.namespace, selectors.labels?.toString(), selectors.fields?.toString()]);
-    let at = options.resourceVersion === undefined ? undefined : await this.#at(options.resourceVersion);
+    let at = options.resourceVersion === undefined ? undefined : await this.#at(options.resourceVersion, signal);
     let after: Key | undefined;
     if (options.continue !== undefined) {
-      const position = decodeContinue(options.continue, question);
+      const position = decodeContinue(this.#host.tokenKey, options.continue, { type: info.type, question });
       if (at !== undefined && at !== position.revision)
         throw new BadRequestError('resourceVersion and continue disagree: leave resourceVersion out for the pages that follow');
-      at = await this.#at(String(position.revision));
+      at = await this.#at(String(position.revision), signal);
       after = position.after;
     }
     const revision = at ?? this.#host.visible();
@@ -173,6 +177,7 @@ export class Reader {
     pages: for await (const opened of indexed === undefined
       ? this.#range(prefix, revision, { after, size }, open)
       : this.#lookup(indexed, prefix, open)) {
+      throwIfAborted(signal, 'the list');
       for (const object of opened) {
         if (limit !== undefined) {
           more = items.length + failed.length === limit;
@@ -189,7 +194,7 @@ export class Reader {
       items: sorted,
       resourceVersion: String(revision),
       failed,
-      ...(more && last !== undefined ? { continue: encodeContinue({ revision, after: last }, question) } : {}),
+      ...(more && last !== undefined ? { continue: encodeContinue(this.#host.tokenKey, { revision, after: last }, question) } : {}),
       ...(remaining === undefined ? {} : { remaining }),
       [Symbol.iterator]: () => sorted[Symbol.iterator](),
     };
@@ -354,9 +359,9 @@ export class Reader {
     }
   }
 
-  async #at(resourceVersion: string): Promise<number> {
+  async #at(resourceVersion: string, signal: AbortSignal | undefined): Promise<number> {
     const revision = parseRevision(resourceVersion, 'resourceVersion');
-    if (revision > this.#host.visible()) await whenVisible(this.#host, revision);
+    if (revision > this.#host.visible()) await whenVisible(this.#host, revision, signal);
     checkWindow(revision, this.#host.engine().revision().compacted, this.#host.visible());
     return revision;
   }

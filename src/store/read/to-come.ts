@@ -4,7 +4,7 @@
  */
 import { TimeoutError } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
-import { onAbort } from '../timing.js';
+import { abortedError, onAbort } from '../timing.js';
 import type { Feed } from '../watch/feed.js';
 
 /** How long a read waits for its revision, ms. */
@@ -17,14 +17,16 @@ export interface ToComeHost {
   readonly ended: AbortSignal;
 }
 
-/** Resolves once `revision` is visible. @throws {TimeoutError} when that takes longer than 3 s @throws the store's end */
-export function whenVisible({ deps, feed, ended }: ToComeHost, revision: number): Promise<void> {
+/** Resolves once `revision` is visible. @throws {TimeoutError} when that takes longer than 3 s @throws {AbortedError} @throws the store's end */
+export function whenVisible({ deps, feed, ended }: ToComeHost, revision: number, signal: AbortSignal | undefined): Promise<void> {
   if (ended.aborted) return Promise.reject(ended.reason as Error);
+  if (signal?.aborted === true) return Promise.reject(abortedError(signal, 'the read'));
   return new Promise((resolve, reject) => {
     const done = (): void => {
       timer.cancel();
       unfollow();
       unlisten();
+      unlistenSignal();
     };
     const timer = deps.scheduler.after(revisionWaitMs, () => {
       done();
@@ -42,6 +44,10 @@ export function whenVisible({ deps, feed, ended }: ToComeHost, revision: number)
     const unlisten = onAbort(ended, (reason) => {
       done();
       reject(reason);
+    });
+    const unlistenSignal = onAbort(signal, () => {
+      done();
+      reject(abortedError(signal!, 'the read'));
     });
   });
 }
