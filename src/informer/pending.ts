@@ -20,6 +20,9 @@ interface Merged<T> {
   initial: boolean;
 }
 
+/** Changes that were taken and whose places the list may still hold, beyond as many as wait. */
+const COMPACT_AT = 64;
+
 // No key contains a slash at its start.
 const SYNCED = '/synced';
 const BOOKMARK = '/bookmark';
@@ -27,12 +30,15 @@ const BOOKMARK = '/bookmark';
 export class PendingChanges<T extends Cacheable> {
   readonly #limit: number;
   readonly #onMissed: (count: number) => void;
+  /** What waits lies from `#head` on. */
   #list: (Item<T> | undefined)[] = [];
   #head = 0;
   /** Marks in the list. */
   #marks = 0;
   /** In place of the list once the limit was passed, until it is empty again. */
   #merged: Map<string, Merged<T> | Item<T>> | undefined;
+  /** One walk through `#merged` for all that is taken: a new one each time would pass by everything taken before. */
+  #walk: Iterator<[string, Merged<T> | Item<T>]> | undefined;
   /** The second half of a delete and add, taken next. */
   #next: Item<T> | undefined;
 
@@ -56,7 +62,7 @@ export class PendingChanges<T extends Cacheable> {
   push(item: Item<T>): void {
     if (this.#merged !== undefined) {
       this.#merge(this.#merged, item);
-      if (this.#merged.size === 0) this.#merged = undefined;
+      if (this.#merged.size === 0) this.#dropMerged();
       return;
     }
     this.#list.push(item);
@@ -84,8 +90,13 @@ export class PendingChanges<T extends Cacheable> {
     this.#list = [];
     this.#head = 0;
     this.#marks = 0;
-    this.#merged = undefined;
+    this.#dropMerged();
     this.#next = undefined;
+  }
+
+  #dropMerged(): void {
+    this.#merged = undefined;
+    this.#walk = undefined;
   }
 
   #shiftList(): Item<T> | undefined {
@@ -94,29 +105,30 @@ export class PendingChanges<T extends Cacheable> {
     this.#list[this.#head] = undefined;
     this.#head += 1;
     if (item !== undefined && isMark(item)) this.#marks -= 1;
-    if (this.#head === this.#list.length) {
-      this.#list = [];
+    const waiting = this.#list.length - this.#head;
+    // Also while something waits, since a handler that keeps up may never be quite done. Each change is moved once at most.
+    if (waiting === 0 || this.#head >= waiting + COMPACT_AT) {
+      this.#list = this.#list.slice(this.#head);
       this.#head = 0;
     }
     return item;
   }
 
   #shiftMerged(merged: Map<string, Merged<T> | Item<T>>): Item<T> | undefined {
-    for (const [key, entry] of merged) {
-      merged.delete(key);
-      if (merged.size === 0) this.#merged = undefined;
-      if ('type' in entry) return entry;
-      const add: Change<T> | undefined =
-        entry.current !== undefined && entry.known === undefined
-          ? { type: 'add', object: entry.current, initial: entry.initial }
-          : undefined;
-      if (entry.gone !== undefined) {
-        this.#next = add;
-        return { type: 'delete', object: entry.gone.last, finalStateUnknown: entry.gone.finalStateUnknown };
-      }
-      return add ?? { type: 'update', object: entry.current as T, previous: entry.known as T };
+    this.#walk ??= merged.entries();
+    const step = this.#walk.next();
+    if (step.done === true) return undefined;
+    const [key, entry] = step.value;
+    merged.delete(key);
+    if (merged.size === 0) this.#dropMerged();
+    if ('type' in entry) return entry;
+    const add: Change<T> | undefined =
+      entry.current !== undefined && entry.known === undefined ? { type: 'add', object: entry.current, initial: entry.initial } : undefined;
+    if (entry.gone !== undefined) {
+      this.#next = add;
+      return { type: 'delete', object: entry.gone.last, finalStateUnknown: entry.gone.finalStateUnknown };
     }
-    return undefined;
+    return add ?? { type: 'update', object: entry.current as T, previous: entry.known as T };
   }
 
   #merge(merged: Map<string, Merged<T> | Item<T>>, item: Item<T>): void {

@@ -1,3 +1,6 @@
+/** What waits for a handler. Real world: memory and time of a great many changes are measured. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Item } from '../../src/informer/change.js';
@@ -9,6 +12,9 @@ function drain(pending: PendingChanges<Thing>): Item<Thing>[] {
   for (let item = pending.shift(); item !== undefined; item = pending.shift()) items.push(item);
   return items;
 }
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
 
 const add = (object: Thing): Item<Thing> => ({ type: 'add', object, initial: false });
 const update = (object: Thing, previous: Thing): Item<Thing> => ({ type: 'update', object, previous });
@@ -72,7 +78,61 @@ describe('Pending changes of a handler', () => {
     expect(drain(pending)).toEqual([add(a), { type: 'bookmark', resourceVersion: '2' }]);
   });
 
-  it('leaves a handler, however it lags, with a consistent story that ends in the present', () => {
+  it('does not grow while something always waits', () => {
+    const pending = new PendingChanges<Thing>(100, () => undefined);
+    const a = thing({ name: 'a' });
+    const item = update(a, a);
+    const used = (): number => {
+      gc();
+      gc();
+      return process.memoryUsage().heapUsed;
+    };
+    for (let i = 0; i < 50; i++) pending.push(item);
+    const before = used();
+    for (let i = 0; i < 500_000; i++) {
+      pending.push(item);
+      pending.shift();
+    }
+    expect(pending.size).toBe(50);
+    // A place for each of them would be 4 MB.
+    expect(used() - before).toBeLessThan(1_000_000);
+  });
+
+  it('gives out a great many merged changes as quickly, each, as a few', () => {
+    const cost = (count: number): number => {
+      let best = Number.POSITIVE_INFINITY;
+      for (let round = 0; round < 3; round++) {
+        const pending = new PendingChanges<Thing>(10, () => undefined);
+        for (let i = 0; i < count; i++) pending.push(add(thing({ name: `o${i}` })));
+        const started = process.cpuUsage();
+        expect(drain(pending)).toHaveLength(count);
+        const { user, system } = process.cpuUsage(started);
+        best = Math.min(best, (user + system) / count);
+      }
+      return best;
+    };
+    cost(4_000);
+    // As it grew with what had been taken, it was ten times and more.
+    expect(cost(60_000) / cost(4_000)).toBeLessThan(4);
+  });
+
+  it('gives out once what is merged, added and taken in turns', () => {
+    const pending = new PendingChanges<Thing>(2, () => undefined);
+    const things = Array.from({ length: 200 }, (_, i) => thing({ name: `o${i}` }));
+    const told: string[] = [];
+    const take = (): void => {
+      const item = pending.shift();
+      if (item?.type === 'add') told.push(item.object.metadata.name);
+    };
+    for (const [i, object] of things.entries()) {
+      pending.push(add(object));
+      if (i % 2 === 1) take();
+    }
+    while (pending.size > 0) take();
+    expect(told).toEqual(things.map((object) => object.metadata.name));
+  });
+
+  it('leaves a handler, however it lags, with a consistent story that ends in the present (P)', () => {
     // Each step: a key, and whether the object is created, updated or deleted (whatever applies).
     const step = fc.record({ key: fc.constantFrom('a', 'b', 'c'), remove: fc.boolean(), take: fc.nat(3) });
     fc.assert(
