@@ -6,7 +6,7 @@
  * returns, cache and indexes show all of it; only then may handlers hear. What cannot be opened is not gone: what was cached
  * of it stays, and nothing else takes its place.
  */
-import { freezeJson } from '../schemas/index.js';
+import { freezeJson, InvalidError } from '../schemas/index.js';
 import type { WatchEvent } from '../store/index.js';
 import type { Slot } from './buckets.js';
 import type { ObjectCache } from './cache.js';
@@ -121,10 +121,24 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     // Without a transform what is kept is what came: S and T are one type then.
     if (transform === undefined) return resource as unknown as T;
     try {
-      return freezeJson(transform(resource)) as T;
+      return identified(freezeJson(transform(resource)), resource) as T;
     } catch (error) {
       onTransformError(error, namespace, name);
       return undefined;
     }
   }
+}
+
+/** What a transform gave, if it still says which object it is and which version of it: the cache lives by that. */
+function identified(kept: unknown, { metadata }: Cacheable): unknown {
+  const own = (kept as Partial<Cacheable> | null | undefined)?.metadata;
+  if (
+    own?.uid === metadata.uid &&
+    own.resourceVersion === metadata.resourceVersion &&
+    own.name === metadata.name &&
+    own.namespace === metadata.namespace
+  ) {
+    return kept;
+  }
+  throw new InvalidError('a transform must give an object that keeps metadata, with its uid, resourceVersion, name and namespace');
 }

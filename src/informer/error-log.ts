@@ -1,4 +1,8 @@
-/** Counts errors and logs them, the first ten always and then at most one a second, with how many were left out. */
+/**
+ * Counts errors and logs them, the first ten always and then at most one a second, with how many were left out.
+ *
+ * Invariant: never throws. Who reports is in the middle of something that must go on, also where the log is broken.
+ */
 import type { Clock, Logger } from '../store/index.js';
 import { informerDefaults } from './defaults.js';
 
@@ -28,6 +32,10 @@ export class ErrorLog {
     const suppressed = this.#suppressed === 0 ? {} : { suppressed: this.#suppressed };
     this.#suppressed = 0;
     this.#loggedAt = now;
-    this.#logger.error({ ...fields, ...suppressed, err: error }, message);
+    try {
+      this.#logger.error({ ...fields, ...suppressed, err: error }, message);
+    } catch {
+      // It is counted; there is nobody else to tell.
+    }
   }
 }

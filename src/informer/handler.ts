@@ -5,12 +5,13 @@
  * promise makes later changes wait. Whatever it throws is caught, counted and logged with its name and the object's key.
  * After `remove()` no call begins.
  */
-import type { Timer } from '../store/index.js';
 import type { Item } from './change.js';
 import { keyText } from './keys.js';
 import { PendingChanges } from './pending.js';
 import { isPromiseLike } from './promise-like.js';
+import type { ResyncTimer } from './resync-timer.js';
 import type { Cacheable, InformerHandler } from './types.js';
+import type { Waiters } from './waiting.js';
 
 /** What a handler needs from around it. */
 export interface HandlerHost {
@@ -28,7 +29,8 @@ export interface HandlerSpec<T> {
   readonly handler: InformerHandler<T>;
   readonly pendingLimit: number;
   readonly host: HandlerHost;
-  readonly onSynced: () => void;
+  /** Reaches 1 when the handler was given all that was there. */
+  readonly sync: Waiters;
 }
 
 const INITIAL = Object.freeze({ initial: true });
@@ -39,16 +41,17 @@ const FINAL_STATE_UNKNOWN = Object.freeze({ finalStateUnknown: true });
 export class HandlerRunner<T extends Cacheable> {
   readonly name: string;
   readonly wantsBookmarks: boolean;
-  /** The next resync, if it has one. */
-  timer: Timer | undefined;
+  /** Who waits for its sync. */
+  readonly sync: Waiters;
+  /** If it is to be told everything again now and then. */
+  resyncTimer: ResyncTimer | undefined;
   readonly #handler: InformerHandler<T>;
   readonly #host: HandlerHost;
-  readonly #onSynced: () => void;
   readonly #pending: PendingChanges<T>;
   /** Cached objects still to be told, before anything that is pending: what was there, or a resync. */
   #replay: { readonly objects: readonly T[]; readonly resync: boolean; next: number } | undefined;
   /** The promise of the call that runs, if it returned one. */
-  #running: PromiseLike<unknown> | undefined;
+  #running: Promise<void> | undefined;
   #calling = false;
   #scheduled = false;
   #removed = false;
@@ -62,7 +65,7 @@ export class HandlerRunner<T extends Cacheable> {
     this.#handler = spec.handler;
     this.wantsBookmarks = spec.handler.onBookmark !== undefined;
     this.#host = spec.host;
-    this.#onSynced = spec.onSynced;
+    this.sync = spec.sync;
     this.#pending = new PendingChanges(spec.pendingLimit, (count) => {
       this.#missed += count;
       spec.host.missed(spec.name, count);
@@ -122,9 +125,9 @@ export class HandlerRunner<T extends Cacheable> {
   }
 
   /** The promise of the call that runs, for those who wait for it; undefined inside the handler's own synchronous part. */
-  remove(): PromiseLike<unknown> | undefined {
+  remove(): Promise<void> | undefined {
     this.#removed = true;
-    this.timer?.cancel();
+    this.resyncTimer?.stop();
     this.#pending.clear();
     this.#replay = undefined;
     return this.#running;
@@ -161,27 +164,29 @@ export class HandlerRunner<T extends Cacheable> {
 
   #call(item: Item<T>): void {
     this.#calling = true;
-    let result: unknown;
+    let running: Promise<unknown> | undefined;
     try {
-      result = this.#invoke(item);
+      const result = this.#invoke(item);
+      // Both look at what the handler made, which may throw as well as the handler itself.
+      if (isPromiseLike(result)) running = Promise.resolve(result);
     } catch (error) {
       this.#fail(item, error);
     }
     this.#calling = false;
-    if (isPromiseLike(result)) this.#wait(result, item);
+    if (running !== undefined) this.#running = this.#wait(running, item);
   }
 
-  #wait(result: PromiseLike<unknown>, item: Item<T>): void {
-    const settled = Promise.resolve(result)
-      .then(undefined, (error: unknown) => this.#fail(item, error))
-      .then(() => {
-        this.#running = undefined;
-        this.#settled += 1;
-        // Promises that settle at once must not keep the event loop from turning.
-        if (this.#settled % this.#host.itemsPerTurn === 0) this.#schedule();
-        else this.#drain();
-      });
-    this.#running = settled;
+  async #wait(running: Promise<unknown>, item: Item<T>): Promise<void> {
+    try {
+      await running;
+    } catch (error) {
+      this.#fail(item, error);
+    }
+    this.#running = undefined;
+    this.#settled += 1;
+    // Promises that settle at once must not keep the event loop from turning.
+    if (this.#settled % this.#host.itemsPerTurn === 0) this.#schedule();
+    else this.#drain();
   }
 
   #invoke(item: Item<T>): unknown {
@@ -197,7 +202,7 @@ export class HandlerRunner<T extends Cacheable> {
         return handler.onBookmark?.(item.resourceVersion);
       case 'synced':
         this.#synced = true;
-        this.#onSynced();
+        this.sync.reach(1);
         return undefined;
       default:
         return item satisfies never;

@@ -19,7 +19,6 @@ import type {
   Lister,
   WaitOptions,
 } from './types.js';
-import { Waiters } from './waiting.js';
 
 export interface InformerViewOptions<D, T extends Cacheable> {
   readonly definition: D;
@@ -169,15 +168,13 @@ class Handle<T extends Cacheable> implements HandlerHandle {
   readonly name: string;
   readonly #shared: SharedInformer<Cacheable, T>;
   readonly #runner: HandlerRunner<T>;
-  readonly #sync: Waiters;
   readonly #onRemove: (handle: Handle<T>) => void;
 
   constructor(shared: SharedInformer<Cacheable, T>, handler: InformerHandler<T>, options: HandleOptions<T>) {
     this.name = options.name;
     this.#shared = shared;
     this.#onRemove = options.onRemove;
-    this.#sync = new Waiters(shared.options.deps);
-    this.#runner = shared.addHandler(handler, options, () => this.#sync.reach(1));
+    this.#runner = shared.addHandler(handler, options);
   }
 
   get synced(): boolean {
@@ -196,8 +193,9 @@ class Handle<T extends Cacheable> implements HandlerHandle {
   whenSynced(options: WaitOptions = {}): Promise<void> {
     if (this.#runner.synced) return Promise.resolve();
     if (this.#runner.removed) return Promise.reject(this.#removedError());
+    if (this.#shared.endedBy !== undefined) return Promise.reject(this.#shared.endedBy);
     const { what } = this.#shared.options;
-    return this.#sync.wait(1, options, () =>
+    return this.#runner.sync.wait(1, options, () =>
       this.#shared.synced
         ? `handler ${this.name} of the informer of ${what} being told what is there (${this.lag} changes wait)`
         : `the first sync of the informer of ${what}, for handler ${this.name}${this.#shared.why()}`,
@@ -206,7 +204,7 @@ class Handle<T extends Cacheable> implements HandlerHandle {
 
   async remove(): Promise<void> {
     const running = this.#shared.removeHandler(this.#runner);
-    this.#sync.fail(this.#removedError());
+    this.#runner.sync.fail(this.#removedError());
     this.#onRemove(this);
     await running;
   }

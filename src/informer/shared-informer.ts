@@ -15,7 +15,9 @@ import { HandlerRunner, type HandlerHost } from './handler.js';
 import { keyText } from './keys.js';
 import { LiveLister, SelectorMemory, type IndexNames } from './lister.js';
 import { Reflector, type ReflectorTarget } from './reflector.js';
+import { ResyncTimer } from './resync-timer.js';
 import { revisionNumber } from './revision.js';
+import { SafeMetrics } from './safe-metrics.js';
 import type { Cacheable, InformerHandler, InformerMetrics, WaitOptions } from './types.js';
 import { Waiters } from './waiting.js';
 
@@ -48,6 +50,7 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
   readonly #applier: Applier<S, T>;
   readonly #reflector: Reflector<S>;
   readonly #selectors = new SelectorMemory();
+  readonly #metrics: SafeMetrics;
   readonly #functionErrors: ErrorLog;
   readonly #unopened: ErrorLog;
   readonly #handlerErrors = new Map<string, ErrorLog>();
@@ -70,8 +73,9 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
     this.#unopened = new ErrorLog(deps.clock, logger);
     this.#revisions = new Waiters(deps);
     this.#sync = new Waiters(deps);
+    this.#metrics = new SafeMetrics(options.metrics, (error) => this.#functionErrors.report('a metrics function threw', error, {}));
     this.cache = new ObjectCache<T>((error, object) =>
-      this.#functionErrors.report('an index function threw; the object is under no value of that index', error, {
+      this.#functionErrors.report('an index function failed; the object is under no value of that index', error, {
         key: keyText(object.metadata.namespace, object.metadata.name),
       }),
     );
@@ -79,10 +83,10 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
       cache: this.cache,
       transform: options.transform,
       onTransformError: (error, namespace, name) =>
-        this.#functionErrors.report('the transform threw; the object is not cached', error, { key: keyText(namespace, name) }),
+        this.#functionErrors.report('the transform failed; the object is not cached', error, { key: keyText(namespace, name) }),
       onUnopened: (error, namespace, name) => {
         this.#unopened.report('an object cannot be opened; what was cached of it before stays', error, { key: keyText(namespace, name) });
-        options.metrics.unopened?.(options.type);
+        this.#metrics.unopened(options.type);
       },
     });
     this.#reflector = new Reflector<S>({ what: options.what, open: options.open, target: this, deps, logger });
@@ -124,26 +128,32 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
   get paused(): boolean {
     return this.#paused;
   }
+  /** Why nobody needs to wait any longer. */
+  get endedBy(): Error | undefined {
+    return this.#ended;
+  }
 
   start(): void {
     this.#paused = false;
     this.#ended = undefined;
     this.#reflector.start();
-    for (const handler of this.#handlers) handler.resume();
+    for (const handler of this.#handlers) {
+      handler.resume();
+      handler.resyncTimer?.start();
+    }
   }
 
   async stop(): Promise<void> {
     this.#paused = true;
+    for (const handler of this.#handlers) handler.resyncTimer?.stop();
     await this.#reflector.stop();
   }
 
   /** Stops for good: no handler is called again, nobody waits any longer. */
   async close(): Promise<void> {
-    const error = new AbortedError(`the informer of ${this.options.what} was released`);
-    this.#ended = error;
-    for (const handler of this.#handlers) handler.remove();
+    this.ended(new AbortedError(`the informer of ${this.options.what} was released`));
+    for (const handler of this.#handlers) void handler.remove();
     this.#handlers = [];
-    this.#fail(error);
     await this.stop();
   }
 
@@ -151,17 +161,21 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
     return new LiveLister(this.cache, names, this.#selectors);
   }
 
-  addHandler(handler: InformerHandler<T>, options: AddHandlerOptions, onSynced: () => void): HandlerRunner<T> {
-    const runner = new HandlerRunner<T>({ name: options.name, handler, pendingLimit: options.pendingLimit, host: this, onSynced });
+  addHandler(handler: InformerHandler<T>, options: AddHandlerOptions): HandlerRunner<T> {
+    const { name, pendingLimit, resyncMs } = options;
+    const runner = new HandlerRunner<T>({ name, handler, pendingLimit, host: this, sync: new Waiters(this.options.deps) });
     this.#handlers = [...this.#handlers, runner];
     runner.begin(this.cache.objects());
     if (this.#synced) runner.push({ type: 'synced' });
-    if (options.resyncMs !== undefined) this.#resyncLater(runner, options.resyncMs);
+    if (resyncMs !== undefined) {
+      runner.resyncTimer = new ResyncTimer(this.options.deps, resyncMs, () => this.#resync(runner));
+      if (!this.#paused && this.#ended === undefined) runner.resyncTimer.start();
+    }
     return runner;
   }
 
   /** The promise of the handler's running call, if there is one. */
-  removeHandler(runner: HandlerRunner<T>): PromiseLike<unknown> | undefined {
+  removeHandler(runner: HandlerRunner<T>): Promise<void> | undefined {
     this.#handlers = this.#handlers.filter((each) => each !== runner);
     this.#handlerErrors.delete(runner.name);
     return runner.remove();
@@ -220,7 +234,7 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
   }
 
   relisting(reason: 'expired' | 'error'): void {
-    this.options.metrics.relist?.(this.options.type, reason);
+    this.#metrics.relist(this.options.type, reason);
   }
 
   didSync(): void {
@@ -229,11 +243,18 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
     const mark: Item<T> = { type: 'synced' };
     for (const handler of this.#handlers) handler.push(mark);
     this.#sync.reach(1);
+    // Revision 0, of a store that nobody has written to, is never reached by a step.
+    this.#revisions.reach(this.#revision);
   }
 
   ended(error: Error): void {
     this.#ended = error;
-    this.#fail(error);
+    this.#sync.fail(error);
+    this.#revisions.fail(error);
+    for (const handler of this.#handlers) {
+      handler.resyncTimer?.stop();
+      handler.sync.fail(error);
+    }
   }
 
   // What handlers need.
@@ -246,22 +267,17 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
     let log = this.#handlerErrors.get(handler);
     if (log === undefined) this.#handlerErrors.set(handler, (log = new ErrorLog(this.options.deps.clock, this.options.logger)));
     log.report('a handler of the informer failed; the change counts as told', error, { handler, key });
-    this.options.metrics.handlerError?.(this.options.type, handler);
+    this.#metrics.handlerError(this.options.type, handler);
   }
 
   missed(handler: string, count: number): void {
-    this.options.metrics.missed?.(this.options.type, handler, count);
+    this.#metrics.missed(this.options.type, handler, count);
   }
 
   #count(events: number): void {
     this.#events += events;
     this.#lastEventAt = this.options.deps.clock.now();
-    this.options.metrics.events?.(this.options.type, events);
-  }
-
-  #fail(error: Error): void {
-    this.#sync.fail(error);
-    this.#revisions.fail(error);
+    this.#metrics.events(this.options.type, events);
   }
 
   #dispatch(changes: readonly Change<T>[]): void | Promise<void> {
@@ -280,18 +296,8 @@ export class SharedInformer<S extends Cacheable, T extends Cacheable> implements
     this.#dispatching = false;
   }
 
-  #resyncLater(runner: HandlerRunner<T>, periodMs: number): void {
-    const { random, scheduler } = this.options.deps;
-    const spread = 1 + informerDefaults.resyncJitter * (2 * random.next() - 1);
-    runner.timer = scheduler.after(
-      periodMs * spread,
-      () => {
-        if (runner.removed) return;
-        // What is cached may be ahead of what was told in the middle of a dispatch.
-        if (!this.#paused && !this.#dispatching) runner.resync(this.cache.objects());
-        this.#resyncLater(runner, periodMs);
-      },
-      { unref: true },
-    );
+  #resync(runner: HandlerRunner<T>): void {
+    // What is cached may be ahead of what was told in the middle of a dispatch.
+    if (!this.#dispatching) runner.resync(this.cache.objects());
   }
 }

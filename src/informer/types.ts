@@ -86,7 +86,7 @@ export interface HandlerHandle extends AsyncDisposable {
   readonly name: string;
   /** The handler was given everything that was there. */
   readonly synced: boolean;
-  /** Changes that wait for this handler. */
+  /** Changes that wait for this handler; a delete and an add that were merged count as one. */
   readonly lag: number;
   /** Changes that were merged into others because it lagged. */
   readonly missed: number;
@@ -95,7 +95,7 @@ export interface HandlerHandle extends AsyncDisposable {
   /**
    * Resolves when the handler was given everything that was there.
    *
-   * @throws {TimeoutError} that says what is missing. @throws {AbortedError}
+   * @throws {TimeoutError} that says what is missing. @throws {AbortedError} @throws {StoreClosedError}
    */
   whenSynced(options?: WaitOptions): Promise<void>;
   /** No call begins after this; resolves when the one that runs has settled. Doing it twice is harmless. */
@@ -126,7 +126,7 @@ export interface InformerStats {
   readonly resumes: number;
   /** Wall clock, ms; 0 before the first event. */
   readonly lastEventAt: number;
-  /** Index functions and transforms that threw. */
+  /** Times that an index function, a transform or a metrics function threw, or gave what it must not. */
   readonly functionErrors: number;
   /** Events of objects that could not be opened. */
   readonly unopened: number;
@@ -176,7 +176,7 @@ export interface InformerOptions<D extends AnyDefinition, Index extends string, 
   readonly labelSelector?: LabelSelectorInput | undefined;
   readonly fieldSelector?: FieldSelectorInput | undefined;
   /**
-   * What is kept of each object, to save memory: a pure function whose result keeps `metadata`. It is frozen. With it the
+   * What is kept of each object, to save memory: a pure function whose result keeps `metadata`, whole. It is frozen. With it the
    * definition's own indexes are not there, since they are written for whole objects.
    */
   readonly transform?: ((object: CachedOf<D>) => T) | undefined;
@@ -188,7 +188,7 @@ export interface InformerOptions<D extends AnyDefinition, Index extends string, 
   readonly resync?: Duration | undefined;
 }
 
-/** What an informer tells a metrics registry. All optional; called synchronously. */
+/** What an informer tells a metrics registry. All optional; called synchronously. What they throw is logged and counted. */
 export interface InformerMetrics {
   events?(type: string, count: number): void;
   relist?(type: string, reason: 'expired' | 'error'): void;

@@ -2,13 +2,24 @@
  * An index: objects by the values a function gives for them, none, one or several each.
  *
  * Invariants: a value nobody has is not held; an update that gives the same values changes nothing. The function is given
- * frozen objects and must be pure: the values of an object are computed again to take it out. If it throws, the object is
- * under no value, and `onError` hears of it.
+ * frozen objects and must be pure: the values of an object are computed again to take it out. If it throws, or gives what
+ * is neither text nor a list of texts, the object is under no value, and `onError` hears of it: nothing goes through here.
  */
 import { addToBucket, eachSlot, removeFromBucket, type Bucket, type Slot } from './buckets.js';
-import type { IndexFunction } from '../schemas/index.js';
+import { InvalidError, type IndexFunction } from '../schemas/index.js';
 
 type Values = string | readonly string[] | undefined;
+
+function isValues(values: unknown): values is Values {
+  if (typeof values === 'string' || values === undefined) return true;
+  if (!Array.isArray(values)) return false;
+  for (let i = 0; i < values.length; i++) if (typeof values[i] !== 'string') return false;
+  return true;
+}
+
+function inWords(values: unknown): string {
+  return Array.isArray(values) ? 'an array with something else in it' : values === null ? 'null' : typeof values;
+}
 
 function sameValues(a: Values, b: Values): boolean {
   if (a === b) return true;
@@ -64,7 +75,9 @@ export class ValueIndex<T> {
 
   #valuesOf(object: T, report: boolean): Values {
     try {
-      return this.#values(object);
+      const values: unknown = this.#values(object);
+      if (isValues(values)) return values;
+      throw new InvalidError(`an index function must give a string, an array of strings or undefined, not ${inWords(values)}`);
     } catch (error) {
       // Taking an object out runs the function a second time; the first time has told.
       if (report) this.#onError(error, object);

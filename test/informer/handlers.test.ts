@@ -195,6 +195,27 @@ describe('Informer handlers', () => {
     expect(handle.missed).toBeGreaterThan(400);
   });
 
+  it('that never settle hold a bounded number of changes also while they are told what was there', async () => {
+    const { deps, informers, put, remove } = world;
+    const names = Array.from({ length: 20 }, (_, i) => `w${i}`);
+    for (const name of names) await put(name);
+    const widgets = informers.for(Widget);
+    informers.start();
+    await deps.flush();
+    const { handle } = Witness.on(widgets, { pace: () => new Promise(() => undefined) }, { pendingLimit: 10 });
+    await deps.flush();
+    for (let round = 0; round < 3; round++) {
+      for (const name of names) {
+        await remove(name);
+        await put(name);
+      }
+    }
+    await deps.flush();
+    // 19 of that moment, and a delete and an add merged into one for each object.
+    expect(handle.lag).toBe(39);
+    expect(handle.missed).toBe(80);
+  });
+
   it('are called in the turn that brings the change, with no promise, while they return nothing', async () => {
     const { informers, deps, put } = world;
     const widgets = informers.for(Widget);
@@ -324,6 +345,43 @@ describe('Informer handlers', () => {
     await deps.advance('1h');
     expect(quiet.calls).toEqual(['add a initial']);
     expect(calls).toBe(0);
+  });
+
+  it('are told once, and in order, what changed while a resync was due that they were too busy for', async () => {
+    const { deps, informers, put } = world;
+    await put('a', { n: 0 });
+    await put('b', { n: 0 });
+    const widgets = informers.for(Widget);
+    const told: string[] = [];
+    const settle: (() => void)[] = [];
+    let busy = true;
+    const note = (what: string): void | Promise<void> => {
+      told.push(what);
+      if (busy) return new Promise((resolve) => void settle.push(resolve));
+    };
+    widgets.addHandler(
+      {
+        onAdd: (w) => note(`add ${w.metadata.name}`),
+        onUpdate: (w, previous) => note(w === previous ? `again ${w.metadata.name}` : `update ${w.metadata.name} ${w.spec.n}`),
+      },
+      { resync: '1m' },
+    );
+    informers.start();
+    await deps.flush();
+    for (let i = 0; i < 2; i++) {
+      settle.shift()?.();
+      await deps.flush();
+    }
+    // Synced. A change that takes three minutes, and another that waits behind it meanwhile.
+    await put('a', { n: 1 });
+    await put('b', { n: 1 });
+    await deps.advance('3m');
+    busy = false;
+    settle.shift()?.();
+    await deps.flush();
+    expect(told).toEqual(['add a', 'add b', 'update a 1', 'update b 1']);
+    await deps.advance('66s');
+    expect(told.slice(4).toSorted()).toEqual(['again a', 'again b']);
   });
 
   it('are a thousand on one informer without a thousand of anything else', async () => {

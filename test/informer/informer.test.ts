@@ -194,6 +194,26 @@ describe('Informer', () => {
     expect(handle.lag).toBe(0);
   });
 
+  it('leaves no timer behind when it is stopped, and resyncs again when it is started again', async () => {
+    const { deps, informers, put } = world;
+    await put('a');
+    const before = deps.pending();
+    const widgets = informers.for(Widget, { resync: '1m' });
+    let resyncs = 0;
+    for (let i = 0; i < 10; i++) widgets.addHandler({ onUpdate: () => void (resyncs += 1) });
+    expect(deps.pending()).toEqual(before);
+    for (let round = 1; round <= 2; round++) {
+      informers.start();
+      informers.start();
+      await deps.advance('70s');
+      expect(resyncs).toBe(10 * round);
+      await world.run(informers.stop());
+      expect(deps.pending()).toEqual(before);
+      await deps.advance('10m');
+      expect(resyncs).toBe(10 * round);
+    }
+  });
+
   it('caughtUp resolves at once, later, or rejects on abort and on timeout, naming how far it is', async () => {
     const { deps, informers, put, store } = world;
     const widgets = informers.for(Widget);
@@ -255,6 +275,46 @@ describe('Informer', () => {
     const aborted = stuck.whenSynced({ signal: AbortSignal.abort() });
     await expect(aborted).rejects.toSatisfy(isAborted);
     await stuck[Symbol.asyncDispose]();
+  });
+
+  it('caughtUp 0 resolves with the first sync of an empty store, also when it was asked before', async () => {
+    const { deps, informers } = world;
+    const widgets = informers.for(Widget);
+    let caught = false;
+    void widgets.caughtUp('0').then(() => (caught = true));
+    await deps.flush();
+    expect(caught).toBe(false);
+    informers.start();
+    await deps.flush();
+    expect([widgets.synced, caught]).toEqual([true, true]);
+  });
+
+  it('ends the waits for a handler too, and their timers, when the store closes or the informers are disposed of', async () => {
+    for (const how of ['close', 'dispose', 'release'] as const) {
+      for (const started of [true, false]) {
+        const other = await openWorld(7);
+        const before = other.deps.pending();
+        await other.put('a');
+        const widgets = other.informers.for(Widget, { resync: '1h' });
+        const handle = widgets.addHandler({ onAdd: () => new Promise(() => undefined) });
+        const waits = [handle.whenSynced(), handle.whenSynced({ timeout: '1h' }), widgets.caughtUp('99', { timeout: '1h' })];
+        if (!started) waits.push(widgets.whenSynced({ timeout: '1h' }));
+        const ends = Promise.allSettled(waits);
+        if (started) other.informers.start();
+        await other.deps.flush();
+        if (how === 'close') await other.run(other.store.close());
+        else if (how === 'dispose') await other.run(other.informers[Symbol.asyncDispose]());
+        else await other.run(widgets.release());
+        // Nobody hears of the end of a store before watching it.
+        if (how === 'close') other.informers.start();
+        await other.deps.advance('1m');
+        const isEnd = how === 'close' ? isStoreClosed : isAborted;
+        for (const end of await ends) expect(end).toMatchObject({ status: 'rejected', reason: expect.toSatisfy(isEnd) });
+        await expect(handle.whenSynced()).rejects.toSatisfy(isEnd);
+        expect(other.deps.pending()).toEqual(how === 'close' ? { timers: 0, deferred: 0, unref: 0 } : before);
+        await other.close();
+      }
+    }
   });
 
   it('ends every wait when the store closes', async () => {
@@ -455,7 +515,7 @@ describe('Informer under load', () => {
     },
   );
 
-  it('lists then watches with no gap and no duplicate, with writers running, whatever happens to the watch', async () => {
+  it('lists then watches with no gap and no duplicate, with writers running, whatever happens to the watch (P)', async () => {
     let relists = 0;
     let resumes = 0;
     let events = 0;

@@ -15,7 +15,7 @@ interface Rig {
 }
 
 /** An informer over scripted watches with one handler that writes down what it is told. */
-function rig(options: { seed?: number; handler?: boolean } = {}): Rig {
+function rig(options: { seed?: number; handler?: boolean; resyncMs?: number } = {}): Rig {
   const deps = virtualDeps({ seed: options.seed ?? 1 });
   const watches: ScriptedWatch[] = [];
   const told: string[] = [];
@@ -44,16 +44,21 @@ function rig(options: { seed?: number; handler?: boolean } = {}): Rig {
     }),
   };
   if (options.handler !== false) {
-    made.informer.addHandler(
+    const runner = made.informer.addHandler(
       {
         onAdd: (o, { initial }) => void told.push(`add ${o.metadata.name}@${o.metadata.resourceVersion}${initial ? ' initial' : ''}`),
         onUpdate: (o, p) => void told.push(`update ${o.metadata.name} ${p.metadata.resourceVersion}>${o.metadata.resourceVersion}`),
         onDelete: (o, { finalStateUnknown }) =>
           void told.push(`delete ${o.metadata.name}:${o.metadata.uid}${finalStateUnknown ? ' unseen' : ''}`),
       },
-      { name: 'notes', pendingLimit: 100, resyncMs: undefined },
-      () => told.push('synced'),
+      { name: 'notes', pendingLimit: 100, resyncMs: options.resyncMs },
     );
+    runner.sync
+      .wait(1, {}, () => 'its sync')
+      .then(
+        () => told.push('synced'),
+        () => undefined,
+      );
   }
   return made;
 }
@@ -286,6 +291,32 @@ describe('Reflector', () => {
     expect(r.told).toHaveLength(5_001);
     expect(turns).toBeGreaterThanOrEqual(5);
     await r.informer.stop();
+  });
+});
+
+describe('Resync', () => {
+  it('tells nothing that is in the cache and was not told yet, in the middle of a long dispatch', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const r = rig({ seed, resyncMs: 60_000 });
+      r.informer.start();
+      r.watch.list(1, [thing({ name: 'first' })]);
+      await r.deps.flush();
+      r.told.length = 0;
+      // A transaction of many turns that arrives at the moment of the resync.
+      const due = r.deps.nextDue({ unref: true }) as number;
+      const objects = Array.from({ length: 3_000 }, (_, i) => thing({ name: `o${i}`, rv: 2 }));
+      r.deps.scheduler.after(due - r.deps.clock.now(), () => r.watch.send(2, ...objects.map((object) => created(object))));
+      await r.deps.advanceTo(due);
+      await r.deps.flush();
+      const added = new Set(['first']);
+      for (const call of r.told) {
+        const [what, name = ''] = call.split(/[ @]/);
+        if (what === 'add') added.add(name);
+        else expect([seed, name, added.has(name)]).toEqual([seed, name, true]);
+      }
+      expect(added.size).toBe(3_001);
+      await r.informer.stop();
+    }
   });
 });
 
