@@ -78,13 +78,8 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     const { name } = resource.metadata;
     const slot = this.#cache.slot(namespace, name);
     const known = slot?.object;
-    if (
-      known !== undefined &&
-      known.metadata.uid === resource.metadata.uid &&
-      !isLater(resource.metadata.resourceVersion, known.metadata.resourceVersion)
-    ) {
-      return;
-    }
+    // Whatever its uid: revisions are the store's, so an older one here is of an earlier life of this key.
+    if (known !== undefined && !isLater(resource.metadata.resourceVersion, known.metadata.resourceVersion)) return;
     const object = this.#keep(resource, namespace, name);
     if (object === undefined) {
       // What cannot be kept must not stand for what it was before.

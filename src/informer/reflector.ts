@@ -39,7 +39,8 @@ export interface ReflectorOptions<T> {
 
 type End =
   | { readonly type: 'stopped' }
-  | { readonly type: 'cut'; readonly batches: number }
+  /** `progressed`: something was applied that need not be asked for again. */
+  | { readonly type: 'cut'; readonly progressed: boolean }
   | { readonly type: 'failed'; readonly error: Error };
 
 export class Reflector<T> {
@@ -123,8 +124,9 @@ export class Reflector<T> {
         case 'stopped':
           return;
         case 'cut':
-          this.#resumes += 1;
-          if (end.batches === 0 && lived < informerDefaults.shortWatchMs) delay = backoff.next(lived, true);
+          if (this.#since !== undefined) this.#resumes += 1;
+          // A list that is cut begins from nothing: however long it took, that is no way forward.
+          if (!end.progressed && (lived < informerDefaults.shortWatchMs || this.#since === undefined)) delay = backoff.next(lived, true);
           logger.debug({ informer: what, since: this.#since, delayMs: delay }, 'the watch was cut; it goes on where it stopped');
           break;
         case 'failed': {
@@ -155,7 +157,7 @@ export class Reflector<T> {
 
   /** One watch, from its beginning to its end. */
   async #follow(signal: AbortSignal): Promise<End> {
-    let batches = 0;
+    let progressed = false;
     let removeListener: (() => void) | undefined;
     let watch: Watch<T> | undefined;
     try {
@@ -172,7 +174,6 @@ export class Reflector<T> {
       for await (const batch of watch.batches()) {
         if (signal.aborted) return { type: 'stopped' };
         this.#busy = true;
-        batches += 1;
         if (listing && list !== undefined) listing = await this.#list(batch, list);
         else {
           const wait = this.#apply(batch);
@@ -181,6 +182,7 @@ export class Reflector<T> {
         // Before the signal is looked at: what was applied must not be asked for again.
         if (!listing) {
           this.#since = batch.resume;
+          progressed = true;
           this.#options.target.reached(batch.resourceVersion);
         }
         if (signal.aborted) return { type: 'stopped' };
@@ -191,7 +193,7 @@ export class Reflector<T> {
           await this.#options.deps.scheduler.turn();
         }
       }
-      return signal.aborted ? { type: 'stopped' } : { type: 'cut', batches };
+      return signal.aborted ? { type: 'stopped' } : { type: 'cut', progressed };
     } catch (error) {
       if (signal.aborted) return { type: 'stopped' };
       return { type: 'failed', error: error instanceof Error ? error : new Error(String(error), { cause: error }) };

@@ -106,6 +106,23 @@ describe('Reflector', () => {
     await r.informer.stop();
   });
 
+  it('tells nothing of an earlier life of an object again, when a watch overlaps with what is known', async () => {
+    const r = rig();
+    r.informer.start();
+    const now = thing({ name: 'a', uid: 'two', rv: 8 });
+    r.watch.list(8, [now]);
+    await r.deps.flush();
+    r.told.length = 0;
+    const [old, older] = [thing({ name: 'a', uid: 'one', rv: 5 }), thing({ name: 'a', uid: 'one', rv: 4 })];
+    r.watch.send(5, updated(old, older));
+    r.watch.send(6, deleted(old, 6));
+    r.watch.send(8, created(now));
+    await r.deps.flush();
+    expect(r.told).toEqual([]);
+    expect(r.informer.cache.slot('prod', 'a')?.object).toBe(now);
+    await r.informer.stop();
+  });
+
   it('lists again at once after it expired and tells only the differences, by uid', async () => {
     const r = rig();
     r.informer.start();
@@ -223,6 +240,29 @@ describe('Reflector', () => {
     }
     expect(r.watches.length).toBeLessThan(30);
     await r.informer.stop();
+  });
+
+  it('backs off when the watch is cut in the middle of each list, which is no way forward', async () => {
+    for (const alive of [0, 5_000]) {
+      const r = rig();
+      r.informer.start();
+      for (let i = 0; i < 3_000 && r.deps.clock.monotonic() < 600_000; i++) {
+        if (!r.watch.closed) {
+          r.watch.send(1, created(thing({ name: 'a' }), { initial: true }));
+          await r.deps.advance(alive);
+          r.watch.cut();
+        }
+        await r.deps.advance(100);
+      }
+      // A second or two at first, half a minute in the end.
+      expect(r.watches.length).toBeLessThan(70);
+      expect(r.informer.resumes).toBe(0);
+      await r.deps.advance('31s');
+      r.watch.list(1, [thing({ name: 'a' })]);
+      await r.deps.flush();
+      expect([r.informer.synced, r.told]).toEqual([true, ['add a@1 initial', 'synced']]);
+      await r.informer.stop();
+    }
   });
 
   it('ends, and ends every wait, when the store is closed', async () => {
