@@ -8,6 +8,7 @@
 import type { Ages } from './ages.js';
 import type { Deps, Timer } from './deps.js';
 import type { Engine, RetentionPolicy } from './engine.js';
+import type { ReadsUnderWay } from './read/under-way.js';
 
 export interface WindowLimits {
   readonly timeMs: number;
@@ -24,6 +25,7 @@ export interface CompactorHost {
   readonly retain: RetentionPolicy;
   /** What history is aged by; told of what there is at every look, and written down. */
   readonly ages: Ages;
+  readonly reads: ReadsUnderWay;
   engine(): Engine;
   visible(): number;
 }
@@ -61,17 +63,19 @@ export class Compactor {
     await this.#host.ages.save({ last: true }).catch(() => {});
   }
 
-  /** Compacts up to `revision`, after what is running. */
+  /** Compacts up to `revision`, after what is running: another compaction, and lists that need what goes. */
   async compact(revision: number): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => {});
     this.#host.ages.note(this.#host.visible());
-    this.#running = this.#host
-      .engine()
-      .compact(revision, { retain: this.#host.retain, signal: this.#abort.signal })
-      .finally(() => {
-        this.#running = undefined;
-      });
+    this.#running = this.#run(revision).finally(() => {
+      this.#running = undefined;
+    });
     await this.#running;
+  }
+
+  async #run(revision: number): Promise<void> {
+    await this.#host.reads.settledBelow(revision);
+    await this.#host.engine().compact(revision, { retain: this.#host.retain, signal: this.#abort.signal });
   }
 
   #arm(): void {

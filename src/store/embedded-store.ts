@@ -19,6 +19,8 @@ import { ObjectCodec } from './object-codec.js';
 import type { CompiledOptions } from './options.js';
 import { Premises } from './premises.js';
 import { Reader } from './read/reader.js';
+import { whenVisible } from './read/to-come.js';
+import { ReadsUnderWay } from './read/under-way.js';
 import { TypeRegistry } from './registry.js';
 import type { TypeInfo } from './registry.js';
 import { retentionPolicy } from './retention.js';
@@ -133,6 +135,7 @@ export class EmbeddedStore implements Store {
       codec: this.#codec,
       registry: this.#registry,
       states: this.#states,
+      reads: new ReadsUnderWay(),
       engine: () => this.#engine,
       visible: () => this.#feed.visible,
     };
@@ -182,6 +185,7 @@ export class EmbeddedStore implements Store {
       writer,
       read: (key) => this.#readNow(key),
       readRange: (prefix, revision) => this.#reader.shared(prefix, revision),
+      caughtUp: () => this.#caughtUp(this.#engine.revision().compacted),
       limits: engine.limits,
       inside: this.#inside,
       check: () => this.#check(),
@@ -314,8 +318,10 @@ export class EmbeddedStore implements Store {
   async compact(revision: string): Promise<void> {
     this.#check();
     const target = parseRevision(revision, 'compact');
-    if (target > this.#feed.visible)
-      throw new BadRequestError(`cannot compact up to ${target}: the newest revision is ${this.#feed.visible}`);
+    const { current } = this.#engine.revision();
+    if (target > current) throw new BadRequestError(`cannot compact up to ${target}: the newest revision is ${current}`);
+    // What this process has not seen yet must not be gone before it has.
+    await this.#caughtUp(target);
     await this.#compactor.compact(target);
   }
 
@@ -400,6 +406,10 @@ export class EmbeddedStore implements Store {
         return { type: 'done', value: () => {}, dependsOn: typeof last === 'object' ? [last] : [] };
       },
     });
+  }
+
+  #caughtUp(revision: number): Promise<void> {
+    return whenVisible({ deps: this.deps, feed: this.#feed, ended: this.ended }, revision);
   }
 
   async #readNow(key: Key): Promise<KeyState> {

@@ -366,7 +366,7 @@ export interface Store extends StoreVerbs, AsyncDisposable {
   /** Identity of the stored data, given when it was first made. */
   readonly id: string;
   readonly deps: Deps;
-  /** The newest revision that is durable and visible. */
+  /** The newest revision that watches have come to. Reads may show newer ones, where another process wrote a moment ago. */
   readonly revision: string;
   /** Aborts when the store was closed or has stopped after a failure; the reason tells which. */
   readonly ended: AbortSignal;

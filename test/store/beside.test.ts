@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StoreFailedError, defineResource, isExpired, isForbidden, isStoreFailed } from '../../src/schemas/index.js';
 import { createInformers } from '../../src/informer/index.js';
-import { lmdbEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
+import { deferred, lmdbEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
 import type { Engine, EngineSource, OpenStoreOptions, Store } from '../../src/store/index.js';
 import { memoryLogger } from './encryption/support.js';
 import { faultySource } from './faulty-source.js';
@@ -192,6 +192,59 @@ describe('a store that fell behind the compaction of another process', () => {
     expect(await own.get('room', 'x', 'doubtful')).toMatchObject({ metadata: { name: 'doubtful' } });
     await own.create('room', 'x', 'more', {});
     expect(await names(own)).toHaveLength(8);
+  });
+});
+
+describe('a list beside another process', () => {
+  it('begins again when the other compacts under it what it shows, and so does one in a transaction', { timeout: 30_000 }, async () => {
+    const deps = systemDeps({ logger: memoryLogger().logger });
+    let turns = deferred();
+    turns.resolve();
+    const turn = async (): Promise<void> => {
+      await turns.promise;
+      return deps.scheduler.turn();
+    };
+    const own = await open({ path, deps: { ...deps, scheduler: { ...deps.scheduler, turn } } });
+    const other = await open();
+    await Promise.all(Array.from({ length: 1200 }, (_, index) => own.create('room', 'a', `x${index}`, { size: 0 })));
+    for (const list of [
+      async () => (await own.list('room', 'a')).items,
+      async () => own.transaction(async (tx) => (await tx.list('room', 'a')).items),
+    ]) {
+      // Held up behind its first slice.
+      turns = deferred();
+      const listing = list();
+      await other.modify('room', 'a', 'x999', (draft) => void (draft['size'] = Number(draft['size']) + 1));
+      await other.compact(other.revision);
+      turns.resolve();
+      const items = await listing;
+      expect(items).toHaveLength(1200);
+      expect(items.find(({ metadata }) => metadata.name === 'x999')).toMatchObject(await other.get('room', 'a', 'x999'));
+    }
+  });
+
+  it('is never older than what was read before it, be it there or gone', { timeout: 30_000 }, async () => {
+    const source = heldUp(lmdbEngine({ path }));
+    const [own, other] = [await open({ engine: source }), await open()];
+    await own.create('room', 'a', 'x', { size: 0 });
+    await own.create('room', 'a', 'y', { size: 0 });
+    for (let size = 1; size <= 20; size += 1) {
+      await other.update('room', 'a', 'x', { size });
+      expect((await own.get('room', 'a', 'x'))['size']).toBe(size);
+      const { items, resourceVersion } = await own.list('room', 'a');
+      expect(items[0]).toMatchObject({ size, metadata: { resourceVersion } });
+    }
+    await other.delete('room', 'a', 'y');
+    await expect(own.get('room', 'a', 'y')).rejects.toMatchObject({ reason: 'NotFound' });
+    const { items, resourceVersion } = await own.list('room', 'a');
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(['x']);
+    // The token of such a list works at once, and so does a compaction up to it.
+    const watch = own.watch('room', 'a', { since: resourceVersion });
+    await source.hear();
+    await own.compact(resourceVersion);
+    await other.update('room', 'a', 'x', { size: 100 });
+    await source.hear();
+    expect((await watch.next()).value).toMatchObject({ type: 'UPDATED', resource: { size: 100 } });
   });
 });
 

@@ -9,6 +9,7 @@ import {
   ExpiredError,
   InvalidError,
   NotFoundError,
+  isExpired,
   parseFieldSelector,
   parseLabelSelector,
   parsePath,
@@ -35,6 +36,7 @@ import { isKeyOrder, parseSort, sortItems } from './sort.js';
 import type { SortField } from './sort.js';
 import { whenVisible } from './to-come.js';
 import type { ToComeHost } from './to-come.js';
+import type { ReadsUnderWay } from './under-way.js';
 
 export interface ReaderHost extends ToComeHost {
   /** Identity of the store, which its tokens carry. */
@@ -43,6 +45,7 @@ export interface ReaderHost extends ToComeHost {
   readonly tokenKey: Uint8Array;
   readonly codec: ObjectCodec;
   readonly registry: TypeRegistry;
+  readonly reads: ReadsUnderWay;
   engine(): Engine;
   visible(): number;
 }
@@ -74,6 +77,19 @@ function refuseSensitive(info: TypeInfo | undefined, path: string, field: string
   throw new InvalidError(`${field} cannot use ${path}: it is sealed in a ${info.type}`, {
     causes: [{ reason: 'FieldValueForbidden', field, message: `${path} is sensitive` }],
   });
+}
+
+/** What a list is about, checked. */
+interface Listing {
+  readonly info: TypeInfo;
+  readonly prefix: Prefix;
+  readonly selectors: ParsedSelectors;
+  readonly options: ListOptions<never>;
+  readonly order: readonly SortField[];
+  readonly question: string;
+  /** The revision that was asked for; undefined: the present. */
+  readonly at: number | undefined;
+  readonly after: Key | undefined;
 }
 
 export class Reader {
@@ -162,7 +178,31 @@ export class Reader {
       at = await this.#at(String(position.revision), signal);
       after = position.after;
     }
-    const revision = at ?? this.#host.visible();
+    const list = { info, prefix, selectors, options, order, question, at, after };
+    if (at !== undefined) return this.#listAt(at, list);
+    for (;;) {
+      // Whatever a read of this process has shown is in it, also what another process has written a moment ago.
+      const { current } = this.#host.engine().revision();
+      try {
+        return await this.#listAt(current, list);
+      } catch (error) {
+        if (!isExpired(error)) throw error;
+        // Another process has compacted meanwhile: nobody asked for this revision, so a newer one serves as well.
+        await this.#host.deps.scheduler.turn();
+      }
+    }
+  }
+
+  /** A list, or a page of it, as of one revision. */
+  #listAt(revision: number, list: Listing): Promise<ListResult<Stored>> {
+    return this.#host.reads.run(revision, () => this.#readList(revision, list));
+  }
+
+  async #readList(
+    revision: number,
+    { info, prefix, selectors, options, order, question, at, after }: Listing,
+  ): Promise<ListResult<Stored>> {
+    const { limit, signal } = options;
     const items: Stored[] = [];
     const failed: FailedItem[] = [];
     const indexed = at === undefined && limit === undefined ? this.#indexEntry(info, selectors.fields) : undefined;
@@ -201,16 +241,18 @@ export class Reader {
   }
 
   /** Everything under a prefix at one revision, as shared forms. */
-  async shared(prefix: Prefix, revision: number): Promise<readonly SharedItem[]> {
-    const found: SharedItem[] = [];
-    const position: { revision: number; after: Key | undefined } = { revision, after: undefined };
-    for (;;) {
-      position.after = await this.page(prefix, position, (key, object, _source, error) =>
-        found.push({ key, object: object as Stored, error }),
-      );
-      if (position.after === undefined) return found;
-      await this.#host.deps.scheduler.turn();
-    }
+  shared(prefix: Prefix, revision: number): Promise<readonly SharedItem[]> {
+    return this.#host.reads.run(revision, async () => {
+      const found: SharedItem[] = [];
+      const position: { revision: number; after: Key | undefined } = { revision, after: undefined };
+      for (;;) {
+        position.after = await this.page(prefix, position, (key, object, _source, error) =>
+          found.push({ key, object: object as Stored, error }),
+        );
+        if (position.after === undefined) return found;
+        await this.#host.deps.scheduler.turn();
+      }
+    });
   }
 
   /** Shows a page of shared forms; gives the key to go on after, undefined at the end. */

@@ -18,7 +18,8 @@ export interface ToComeHost {
 }
 
 /** Resolves once `revision` is visible. @throws {TimeoutError} when that takes longer than 3 s @throws {AbortedError} @throws the store's end */
-export function whenVisible({ deps, feed, ended }: ToComeHost, revision: number, signal: AbortSignal | undefined): Promise<void> {
+export function whenVisible({ deps, feed, ended }: ToComeHost, revision: number, signal?: AbortSignal): Promise<void> {
+  if (feed.visible >= revision) return Promise.resolve();
   if (ended.aborted) return Promise.reject(ended.reason as Error);
   if (signal?.aborted === true) return Promise.reject(abortedError(signal, 'the read'));
   return new Promise((resolve, reject) => {

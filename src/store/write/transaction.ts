@@ -6,7 +6,7 @@
  * states); one key makes one write and one event, the net of what the callback did; runs after a conflict go one at a
  * time, each on top of the one before, so that contention costs linear work.
  */
-import { ConflictError, ForbiddenError, TooLargeError, cloneJson } from '../../schemas/index.js';
+import { ConflictError, ForbiddenError, TooLargeError, cloneJson, isExpired } from '../../schemas/index.js';
 import type { Key, Prefix } from '../engine.js';
 import { Form, UnopenedForm } from '../form.js';
 import { keyId, prefixId } from '../keys.js';
@@ -36,6 +36,8 @@ export interface TransactionHost {
   read(key: Key): Promise<KeyState>;
   /** Everything under a prefix at a visible revision, as shared forms. */
   readRange(prefix: Prefix, revision: number): Promise<readonly SharedItem[]>;
+  /** Resolves when what is visible has not been compacted. */
+  caughtUp(): Promise<void>;
   readonly limits: { readonly operations: number; readonly bytes: number };
 }
 
@@ -152,7 +154,7 @@ export class TransactionRun {
     const tentative = states.tentativeUnder(prefix);
     this.#ranges.push({ prefix, id, since: typeof last === 'object' ? last : Math.max(since, last), last });
     const found = new Map<string, { readonly key: Key; readonly form: Form | undefined }>();
-    for (const { key, object, error } of await this.#host.readRange(prefix, since))
+    for (const { key, object, error } of await this.#readRange(prefix, since))
       found.set(keyId(key), { key, form: error === undefined ? new Form(object) : new UnopenedForm(object, error) });
     for (const state of tentative) {
       found.set(state.id, state);
@@ -170,6 +172,16 @@ export class TransactionRun {
       else if (one.object !== undefined) items.push(cloneJson(one.object));
     }
     return { items, failed };
+  }
+
+  async #readRange(prefix: Prefix, since: number): ReturnType<TransactionHost['readRange']> {
+    try {
+      return await this.#host.readRange(prefix, since);
+    } catch (error) {
+      if (!isExpired(error)) throw error;
+      await this.#host.caughtUp();
+      throw new Restart();
+    }
   }
 
   /** The run as one request; `planned` is told when it has its place in line. `discard`: the reads are checked, nothing is written. */

@@ -72,6 +72,30 @@ describe('lmdbEngine and other processes', () => {
     }
   });
 
+  it('finds what is there while it commits, also when another process compacts beyond what it shows', { timeout: 60_000 }, async () => {
+    const engine = await lmdbEngine({ path }).open({ deps });
+    await put(engine, 't/a/x', '0');
+    const other = start('compactor', path, '2000');
+    let running = true;
+    const ended = once(other, 'exit').then(() => (running = false));
+    let reads = 0;
+    let missed = 0;
+    while (running) {
+      let committing = true;
+      const commit = put(engine, 't/b/own', 'v').then(() => (committing = false));
+      for (; committing; reads++) {
+        const [entry, page] = await Promise.all([engine.get(k('t/a/x')), engine.range({ type: 't', namespace: 'a' })]);
+        if (entry === undefined || page.entries.length === 0) missed++;
+        await deps.scheduler.turn();
+      }
+      await commit;
+    }
+    await ended;
+    expect(reads).toBeGreaterThan(100);
+    expect(missed).toBe(0);
+    await engine.close();
+  });
+
   it('counts right when two processes increment one counter', { timeout: 60_000 }, async () => {
     const both = ['80', '80'].map((times) => start('increment', path, times));
     const codes = await Promise.all(both.map(async (each) => (await once(each, 'exit'))[0] as number));

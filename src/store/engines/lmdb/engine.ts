@@ -91,6 +91,7 @@ function createEngine(session: Session): Engine {
     },
     revision() {
       session.check();
+      session.lookAgain();
       return { current: session.visible, compacted: session.compacted };
     },
     get: async (key, options) => reader.get(key, options?.at),

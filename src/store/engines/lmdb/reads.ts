@@ -81,7 +81,10 @@ export class Reader {
         session.noteForeign(revision);
         return used;
       }
-    } else if (!session.committing) return undefined;
+    } else if (!session.committing) {
+      session.noteMissed();
+      return undefined;
+    }
     // What is there or gone is a commit's that may be on disk already, but not yet with its writers.
     const entry = this.#getAt(key, object, undefined);
     return entry && use(entry);

@@ -4,7 +4,7 @@
  * Invariants:
  * - `read` takes a fresh snapshot and lets go of it before anything is awaited.
  * - While a commit is under way, reads show `visible` and nothing newer: what is on disk is not visible until its writers
- *   know. Otherwise they show the newest, and `visible` follows.
+ *   know, or until another process has compacted beyond it. Otherwise they show the newest, and `visible` follows.
  * - After a failed write every call rejects until the environment has been closed and opened again.
  */
 import { statSync } from 'node:fs';
@@ -61,6 +61,8 @@ export class Session {
   #visible = 0;
   #compacted = 0;
   #committing = false;
+  /** Something was not there: it may have gone with a commit of another process, which is looked for when that matters. */
+  #missed = false;
   #dead: (() => Error) | undefined;
   #failed = false;
   #closing: Promise<void> | undefined;
@@ -80,6 +82,17 @@ export class Session {
 
   get visible(): number {
     return this.#visible;
+  }
+
+  noteMissed(): void {
+    this.#missed = true;
+  }
+
+  /** Sees to it that `visible` is not older than what was found missing. */
+  lookAgain(): void {
+    if (!this.#missed || this.#committing) return;
+    this.#missed = false;
+    this.glance(() => this.noteForeign(this.head().revision));
   }
 
   get compacted(): number {
@@ -102,7 +115,8 @@ export class Session {
       const { compacted } = this.compaction();
       this.#compacted = Math.max(this.#compacted, compacted);
       const newest = this.head().revision;
-      if (!this.#committing) this.noteForeign(newest);
+      // What lies below the compaction revision cannot be shown any more, whoever has still to be told of it.
+      this.noteForeign(this.#committing ? this.#compacted : newest);
       return body({ current: this.#visible, newest, compacted: this.#compacted });
     } catch (error) {
       throw readFailure(error);
@@ -177,6 +191,7 @@ export class Session {
 
   /** Holds back what is newer than `visible` until `body` has settled and said what is visible now. */
   async exclusively<T>(body: () => Promise<T>): Promise<T> {
+    this.lookAgain();
     this.#committing = true;
     try {
       return await body();
