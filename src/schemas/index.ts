@@ -4,6 +4,8 @@ export type { DeepReadonly, Json, Jsonify } from './json.js';
 export { checkJson, findForbiddenKey, isWellFormedText, MAX_DEPTH } from './json-check.js';
 export { diffPaths, getPath, joinPath, parsePath, setPath } from './json-path.js';
 export { mergePatch } from './merge-patch.js';
+export { openly, tellingOf } from './telling.js';
+export type { Discretion, Telling } from './telling.js';
 export { alternatives, printable, show } from './text.js';
 export * from './errors.js';
 export type { Condition, KubeObject, ObjectKey, ObjectMeta, ObjectMetaInput, OwnerReference } from './metadata.js';

@@ -6,9 +6,9 @@
  * - No input, however deep, wide or circular, overflows the stack or runs for long.
  */
 import { NO_CAUSES, type Cause } from './errors.js';
-import { isForbiddenKey, joinPath } from './json-path.js';
+import { isForbiddenKey } from './json-path.js';
 import { Sealed } from './sealed.js';
-import { show } from './text.js';
+import { openly, type Telling } from './telling.js';
 
 /** How deep objects and lists may be nested. */
 export const MAX_DEPTH = 200;
@@ -66,9 +66,9 @@ function isPlain(value: unknown, depth: number, budget: Budget): boolean {
  * Refused: functions, symbols, bigints, NaN and infinities, class instances (dates, maps, seals), cycles, nesting deeper
  * than 200, undefined in lists, texts with half a surrogate pair, and the keys `__proto__`, `constructor`, `prototype`.
  */
-export function checkJson(value: unknown, path = ''): readonly Cause[] {
+export function checkJson(value: unknown, path = '', telling: Telling = openly): readonly Cause[] {
   if (isPlain(value, 0, { nodes: MAX_NODES })) return NO_CAUSES;
-  const search: Search = { causes: [], above: [], nodes: MAX_NODES };
+  const search: Search = { causes: [], above: [], nodes: MAX_NODES, telling };
   explain(value, path, search);
   if (search.causes.length === 0) {
     search.causes.push({ reason: 'FieldValueTooMany', field: path, message: `must hold at most ${MAX_NODES} objects and lists` });
@@ -86,6 +86,7 @@ interface Search {
   /** The containers around the value at hand. */
   readonly above: object[];
   nodes: number;
+  readonly telling: Telling;
 }
 
 function explain(value: unknown, path: string, search: Search): void {
@@ -98,7 +99,7 @@ function explain(value: unknown, path: string, search: Search): void {
   } else if (typeof value === 'object' && value !== null) {
     explainContainer(value, path, search);
   } else if (value !== null && typeof value !== 'boolean') {
-    fail(search, path, `must be a JSON value; got ${show(value)}${value === undefined ? ' (use null, or leave it out)' : ''}`);
+    fail(search, path, `must be a JSON value${search.telling.got(value)}${value === undefined ? ' (use null, or leave it out)' : ''}`);
   }
 }
 
@@ -116,10 +117,11 @@ function explainContainer(value: object, path: string, search: Search): void {
   if (search.above.length >= MAX_DEPTH)
     return fail(search, path, `must not be nested deeper than ${MAX_DEPTH} levels`, 'FieldValueInvalid');
   if (Sealed.is(value)) return fail(search, path, 'is sealed: write the value itself, as given by reveal()');
-  if (!Array.isArray(value) && !isPlainObject(value)) return fail(search, path, `must be plain JSON; got ${describeInstance(value)}`);
+  if (!Array.isArray(value) && !isPlainObject(value))
+    return fail(search, path, `must be plain JSON; got ${describeInstance(value, search.telling)}`);
   search.above.push(value);
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length && !isExhausted(search); i++) explain(value[i], joinPath(path, i), search);
+    for (let i = 0; i < value.length && !isExhausted(search); i++) explain(value[i], search.telling.join(path, i), search);
   } else {
     for (const key of Object.keys(value)) {
       if (isExhausted(search)) break;
@@ -131,16 +133,16 @@ function explainContainer(value: object, path: string, search: Search): void {
 
 function explainProperty(key: string, value: unknown, path: string, search: Search): void {
   if (isForbiddenKey(key)) {
-    fail(search, joinPath(path, key), 'must not be used as a key', 'FieldValueForbidden');
+    fail(search, search.telling.join(path, key), 'must not be used as a key', 'FieldValueForbidden');
   } else if (!isWellFormed.call(key)) {
-    fail(search, path, `must not have the key ${show(key)}: it holds half of a surrogate pair`, 'FieldValueInvalid');
+    fail(search, path, `must not have the key ${search.telling.key(key)}: it holds half of a surrogate pair`, 'FieldValueInvalid');
   } else if (value !== undefined) {
-    explain(value, joinPath(path, key), search);
+    explain(value, search.telling.join(path, key), search);
   }
 }
 
-function describeInstance(value: object): string {
+function describeInstance(value: object, telling: Telling): string {
   if (value instanceof Date) return 'a Date: write it with toISOString()';
   const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
-  return typeof name === 'string' && name !== '' ? `an instance of ${show(name)}` : 'a class instance';
+  return typeof name === 'string' && name !== '' ? `an instance of ${telling.show(name)}` : 'a class instance';
 }

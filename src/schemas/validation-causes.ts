@@ -1,13 +1,12 @@
 /**
  * From ajv's errors to Kubernetes' causes: one for each field, in words that say what to do.
  *
- * Invariant: nothing at, under or around a sensitive path is ever shown; of other values only scalars are, cut and escaped.
+ * Invariant: values and keys are told as the telling allows, containers never; all else comes from the schema.
  */
 import { DISTINCT, type ErrorObject } from './ajv.js';
 import type { Cause, CauseReason } from './errors.js';
-import { joinPath } from './json-path.js';
 import type { JsonSchema } from './schema.js';
-import { touchesSensitive } from './schema-close.js';
+import type { Telling } from './telling.js';
 import { alternatives, show } from './text.js';
 
 const MAX_CAUSES = 100;
@@ -16,7 +15,7 @@ interface Context {
   readonly root: unknown;
   /** The path of `root` in the whole object. */
   readonly base: readonly string[];
-  readonly sensitive: readonly (readonly string[])[];
+  readonly telling: Telling;
 }
 
 /** The causes that ajv's errors stand for. */
@@ -47,37 +46,37 @@ function segmentsOf(pointer: string): string[] {
 
 /** A JSON pointer as a field path: only the value tells whether `0` is an index or a key. */
 function fieldOf(pointer: string, context: Context): string {
+  const { telling } = context;
   let path = '';
-  for (const segment of context.base) path = joinPath(path, segment);
+  for (const segment of context.base) path = telling.join(path, segment);
   let at = context.root;
   for (const segment of segmentsOf(pointer)) {
-    path = joinPath(path, Array.isArray(at) ? Number(segment) : segment);
+    path = telling.join(path, Array.isArray(at) ? Number(segment) : segment);
     at = typeof at === 'object' && at !== null ? (at as Record<string, unknown>)[segment] : undefined;
   }
   return path;
 }
 
 function toCause(error: ErrorObject, errors: readonly ErrorObject[], context: Context): Cause {
-  const segments = [...context.base, ...segmentsOf(error.instancePath)];
-  const isSecret = touchesSensitive(context.sensitive, segments) && typeof error.data !== 'object';
-  const got = isSecret || typeof error.data === 'object' ? '' : `; got ${show(error.data)}`;
+  const { telling } = context;
+  const got = typeof error.data === 'object' ? '' : telling.got(error.data);
   const field = fieldOf(error.instancePath, context);
   const params = error.params as Record<string, unknown>;
   const schema = (error.parentSchema ?? {}) as JsonSchema;
   const cause = (reason: CauseReason, message: string, at: string = field): Cause => ({ reason, field: at, message });
   switch (error.keyword) {
     case 'required':
-      return cause('FieldValueRequired', 'is required', joinPath(field, String(params['missingProperty'])));
+      return cause('FieldValueRequired', 'is required', telling.join(field, String(params['missingProperty'])));
     case 'additionalProperties':
       return cause(
         'FieldValueForbidden',
         unknownField(String(params['additionalProperty']), schema),
-        joinPath(field, String(params['additionalProperty'])),
+        telling.join(field, String(params['additionalProperty'])),
       );
     case 'propertyNames':
-      return cause('FieldValueInvalid', `has the key ${show(params['propertyName'])}, which ${keyFault(error, errors)}`);
+      return cause('FieldValueInvalid', `has the key ${telling.key(String(params['propertyName']))}, which ${keyFault(error, errors)}`);
     case 'type':
-      return cause('FieldValueTypeInvalid', `must be ${typeWords(params['type'])}; got ${isSecret ? 'something else' : show(error.data)}`);
+      return cause('FieldValueTypeInvalid', `must be ${typeWords(params['type'])}${telling.got(error.data)}`);
     case 'enum':
       return cause('FieldValueNotSupported', `must be ${alternatives(params['allowedValues'] as readonly unknown[])}${got}`);
     case 'const':

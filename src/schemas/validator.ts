@@ -1,17 +1,16 @@
 /**
  * What stands between a write and the store: defaults, and everything the definition says must hold.
  *
- * Invariants: metadata is not its business; the same object always gets the same defaults and the same causes; a value
- * marked sensitive never shows in a message.
+ * Invariants: metadata is not its business; the same object always gets the same defaults and the same causes; of a type with
+ * sensitive values no message quotes any value, since it may have been copied from there.
  */
 import { createSchemaCompiler, type SchemaCheck } from './ajv.js';
 import { createFiller } from './defaults.js';
 import type { AnyDefinition, RuleCause } from './definition.js';
 import { NO_CAUSES, type Cause } from './errors.js';
-import { joinPath } from './json-path.js';
 import type { JsonSchema } from './schema.js';
 import { sealedCauses } from './sensitive.js';
-import { show } from './text.js';
+import { openly, tellingOf, type Telling } from './telling.js';
 import { toCauses } from './validation-causes.js';
 
 /** Checks and completes objects of one type. */
@@ -19,9 +18,9 @@ export interface ResourceValidator {
   /** Fills in defaults, in place; of the status only when it is there. The same input always gives the same output. */
   applyDefaults(object: object): void;
   /** Everything that is wrong outside metadata: the schema first, then the definition's own rules. */
-  causes(object: object, previous?: object): readonly Cause[];
+  causes(object: object, previous?: object, telling?: Telling): readonly Cause[];
   /** What is wrong with the status; the rest of the object is not looked at. */
-  statusCauses(object: object, previous?: object): readonly Cause[];
+  statusCauses(object: object, previous?: object, telling?: Telling): readonly Cause[];
 }
 
 const compile = createSchemaCompiler();
@@ -44,22 +43,28 @@ function createValidator(definition: AnyDefinition): ResourceValidator {
   const statusSchema = schema.properties?.['status'];
   const checkStatus: SchemaCheck | undefined = statusSchema === undefined ? undefined : compile(statusSchema);
   const checkLimits = createLimitCheck(definition);
+  const tellingFor = (object: object, previous: object | undefined): Telling =>
+    sensitive.length === 0
+      ? openly
+      : tellingOf({ schema, sensitivePaths: sensitive, clear: [previous ?? object], holders: [object, previous] });
   return Object.freeze({
     applyDefaults(object: object): void {
       fill?.(object);
     },
-    causes(object: object, previous?: object): readonly Cause[] {
+    causes(object: object, previous?: object, telling: Telling = tellingFor(object, previous)): readonly Cause[] {
       // A seal has the wrong type too: it is told once, in words that help.
       const sealed = sensitive.length === 0 ? NO_CAUSES : sealedCauses(object, sensitive);
       if (sealed.length > 0) return sealed;
       const errors = checkWhole(object);
-      const broken = checkLimits?.(object) ?? NO_CAUSES;
-      if (errors !== undefined || broken.length > 0) return [...toCauses(errors ?? [], { root: object, base: [], sensitive }), ...broken];
+      const broken = checkLimits?.(object, telling) ?? NO_CAUSES;
+      if (errors !== undefined || broken.length > 0) return [...toCauses(errors ?? [], { root: object, base: [], telling }), ...broken];
       // A rule may rely on the shape, so it only sees objects whose shape is right.
       const complaints = definition.validate?.(object as never, previous as never);
-      return complaints === undefined || complaints.length === 0 ? NO_CAUSES : complaints.map(toRuleCause);
+      return complaints === undefined || complaints.length === 0
+        ? NO_CAUSES
+        : complaints.map((complaint) => toRuleCause(complaint, telling));
     },
-    statusCauses(object: object): readonly Cause[] {
+    statusCauses(object: object, previous?: object, telling: Telling = tellingFor(object, previous)): readonly Cause[] {
       const status: unknown = (object as { status?: unknown }).status;
       if (status === undefined) return NO_CAUSES;
       if (checkStatus === undefined)
@@ -67,13 +72,13 @@ function createValidator(definition: AnyDefinition): ResourceValidator {
       const sealed = sensitive.length === 0 ? NO_CAUSES : sealedCauses({ status }, sensitive);
       if (sealed.length > 0) return sealed;
       const errors = checkStatus(status);
-      return errors === undefined ? NO_CAUSES : toCauses(errors, { root: status, base: ['status'], sensitive });
+      return errors === undefined ? NO_CAUSES : toCauses(errors, { root: status, base: ['status'], telling });
     },
   });
 }
 
-function toRuleCause({ field, message, reason }: RuleCause): Cause {
-  return { reason: reason ?? 'FieldValueInvalid', field, message };
+function toRuleCause({ field, message, reason = 'FieldValueInvalid' }: RuleCause, telling: Telling): Cause {
+  return { reason, field: telling.words(field) === field ? field : '', message: telling.words(message) };
 }
 
 function wholeSchema({ schema, apiVersion, kind }: AnyDefinition): JsonSchema {
@@ -81,11 +86,11 @@ function wholeSchema({ schema, apiVersion, kind }: AnyDefinition): JsonSchema {
 }
 
 /** Counts the keys of top-level maps such as `data`, and measures them. */
-function createLimitCheck({ schema, limits }: AnyDefinition): ((object: object) => readonly Cause[]) | undefined {
+function createLimitCheck({ schema, limits }: AnyDefinition): ((object: object, telling: Telling) => readonly Cause[]) | undefined {
   const { keyBytes, keys: maxKeys } = limits;
   const maps = Object.entries(schema.properties ?? {}).filter(([, child]) => typeof child.additionalProperties === 'object');
   if ((keyBytes === undefined && maxKeys === undefined) || maps.length === 0) return undefined;
-  return (object) => {
+  return (object, telling) => {
     let causes: Cause[] | undefined;
     for (const [name] of maps) {
       const map: unknown = (object as Record<string, unknown>)[name];
@@ -103,8 +108,8 @@ function createLimitCheck({ schema, limits }: AnyDefinition): ((object: object) 
         if (keyBytes === undefined || key.length * 3 <= keyBytes || Buffer.byteLength(key) <= keyBytes) continue;
         (causes ??= []).push({
           reason: 'FieldValueTooLong',
-          field: joinPath(name, key.slice(0, 40)),
-          message: `must have a key of at most ${keyBytes} bytes; got ${Buffer.byteLength(key)}: ${show(key)}`,
+          field: telling.join(name, key.slice(0, 40)),
+          message: `must have a key of at most ${keyBytes} bytes${telling.got(key, Buffer.byteLength(key))}`,
         });
         if (causes.length >= 20) return causes;
       }

@@ -14,6 +14,7 @@ import { NO_OPTIONS, checkOptions } from './verb-options.js';
 import type { VerbWithOptions } from './verb-options.js';
 import { applyMutation, createMutation, deleteMutation, modifyMutation, patchMutation, updateMutation } from './write/mutations.js';
 import type { Mutation } from './write/mutations.js';
+import { tellingFor } from './write/rules.js';
 import type { Stored } from './write/rules.js';
 
 /** What a store and a transaction do differently. */
@@ -132,7 +133,7 @@ export function takeInput(executor: Pick<Executor, 'accept'>, info: TypeInfo, re
     );
   }
   const plain = executor.accept(info, resource);
-  const causes = checkJson(plain);
+  const causes = checkJson(plain, '', tellingFor(info, [plain]));
   if (causes.length > 0) throw invalid(info.type, causes);
   return cloneJson(plain) as Readonly<Record<string, unknown>>;
 }
@@ -144,7 +145,7 @@ function takePatch(executor: Pick<Executor, 'accept'>, info: TypeInfo, patch: un
     });
   }
   const plain = executor.accept(info, patch);
-  const causes = checkJson(plain);
+  const causes = checkJson(plain, '', tellingFor(info, Array.isArray(plain) ? [] : [plain]));
   if (causes.length > 0) throw invalid(`patch of ${info.type}`, causes);
   return cloneJson(plain);
 }

@@ -175,7 +175,8 @@ describe('Secret', () => {
     expect(faultsOf(Secret, { data: keys(1024) })).toEqual([]);
     expect(faultsOf(Secret, { data: keys(1025) })).toEqual(['FieldValueTooMany data']);
     expect(faultsOf(Secret, { data: { ['k'.repeat(256)]: '' } })).toEqual([]);
-    expect(faultsOf(Secret, { data: { ['k'.repeat(257)]: '' } })).toEqual([`FieldValueTooLong data.${'k'.repeat(40)}`]);
+    expect(faultsOf(Secret, { data: { ['k'.repeat(257)]: '' } })).toEqual(['FieldValueTooLong data.*']);
+    expect(faultsOf(Config, { data: { ['k'.repeat(257)]: '' } })).toEqual([`FieldValueTooLong data.${'k'.repeat(40)}`]);
     expect(Secret.limits.objectBytes).toBe(1024 * 1024);
   });
 

@@ -43,8 +43,6 @@ const Widget = defineResource({
         properties: { a: { type: 'string' }, b: { type: 'string' } },
         oneOf: [{ required: ['a'] }, { required: ['b'] }],
       },
-      password: { type: 'string', sensitive: true, minLength: 12, pattern: '^[a-z]+$' },
-      keys: { type: 'object', additionalProperties: { type: 'string', enum: ['open', 'sesame'], sensitive: true } },
     },
   },
   status: { type: 'object', properties: { phase: { type: 'string', enum: ['Up', 'Down'] }, restarts: { type: 'integer', default: 0 } } },
@@ -56,11 +54,33 @@ const Widget = defineResource({
     return [];
   },
 });
+const Vault = defineResource({
+  kind: 'Vault',
+  spec: {
+    type: 'object',
+    properties: {
+      password: { type: 'string', sensitive: true, minLength: 12, pattern: '^[a-z]+$' },
+      keys: { type: 'object', additionalProperties: { type: 'string', enum: ['open', 'sesame'], sensitive: true } },
+      whole: { type: 'object', sensitive: true, properties: { a: { type: 'string', enum: ['x'] } } },
+      owner: { type: 'string', maxLength: 4 },
+      labels: { type: 'object', additionalProperties: { type: 'integer' }, propertyNames: { type: 'string', pattern: '^[a-z]+$' } },
+      source: { oneOf: [{ type: 'string' }, { type: 'object', required: ['git'], properties: { git: { type: 'string' } } }] },
+    },
+  },
+  validate: (next) =>
+    next.spec.owner === 'wide' ? [{ field: `spec.${next.spec.password ?? ''}`, message: `not ${next.spec.password ?? ''}!` }] : [],
+});
 const validator = validatorOf(Widget);
 const good = { apiVersion: 'rune.dev/v1', kind: 'Widget', metadata: { anything: 'goes' }, spec: { size: 1, owner: 'me' } };
 
 function faultsOf(spec: object): string[] {
   return validator.causes({ spec: { ...good.spec, ...spec } }).map(({ reason, field, message }) => `${reason} ${field}: ${message}`);
+}
+
+function vaultFaults(spec: object, previous?: object): string[] {
+  return validatorOf(Vault)
+    .causes({ spec }, previous)
+    .map(({ reason, field, message }) => `${reason} ${field}: ${message}`);
 }
 
 describe('causes', () => {
@@ -163,34 +183,62 @@ describe('causes', () => {
 
   it('never shows a sensitive value', () => {
     const secret = 'Hunter2';
-    const faults = faultsOf({ password: secret, keys: { a: secret } });
+    const faults = vaultFaults({ password: secret, keys: { a: secret } });
     expect(faults).toEqual([
       'FieldValueInvalid spec.password: must be at least 12 characters',
       'FieldValueInvalid spec.password: must match "^[a-z]+$"',
       'FieldValueNotSupported spec.keys.a: must be "open" or "sesame"',
     ]);
     const types = [12345.678, true, secret, [secret], { a: secret }, null];
-    for (const value of types) expect(faultsOf({ password: value, keys: { a: value } }).join()).not.toMatch(/Hunter2|12345/);
+    for (const value of types) expect(vaultFaults({ password: value, keys: { a: value } }).join()).not.toMatch(/Hunter2|12345/);
     fc.assert(
       fc.property(
         fc.oneof(plainJson, hostileText),
         (value) =>
-          !faultsOf({ password: { needle: value, x: 'Hunter2' } })
+          !vaultFaults({ password: { needle: value, x: 'Hunter2' } })
             .join()
             .includes('Hunter2'),
       ),
     );
   });
 
+  it('quotes nothing at all where a type has sensitive values: they may have been copied anywhere', () => {
+    const secret = 'Hunter2';
+    const previous = { spec: { keys: { known: 'open' } } };
+    expect(
+      vaultFaults({ owner: secret, labels: { known: secret, [secret]: 1 }, source: [secret], [secret]: secret }, previous).sort(),
+    ).toEqual([
+      'FieldValueForbidden spec.*: unknown field: known are "password", "keys", "whole", "owner", "labels" or "source"',
+      'FieldValueInvalid spec.labels: has the key [not shown], which must match "^[a-z]+$"',
+      'FieldValueInvalid spec.source: must have one of 2 forms: (1) must be a text, (2) must be an object',
+      'FieldValueTooLong spec.owner: must be at most 4 characters',
+      'FieldValueTypeInvalid spec.labels.known: must be a whole number',
+    ]);
+    // Keys are named as far as they lie in the clear, and none from inside a sensitive value.
+    expect(vaultFaults({ keys: { mine: 1 }, labels: { OURS: 1 }, whole: { a: 'y', [secret]: 1 } }).sort()).toEqual([
+      'FieldValueForbidden spec.whole.*: unknown field: known are "a"',
+      'FieldValueInvalid spec.labels: has the key "OURS", which must match "^[a-z]+$"',
+      'FieldValueNotSupported spec.keys.mine: must be "open" or "sesame"',
+      'FieldValueNotSupported spec.whole.a: must be "x"',
+      'FieldValueTypeInvalid spec.keys.mine: must be a text',
+    ]);
+  });
+
+  it('withholds what the author of a rule says when that quotes a sensitive value, of now or of before', () => {
+    const withheld = 'is refused by a rule of the type, in words that are [not shown] because they quote a sensitive value';
+    expect(vaultFaults({ password: 'abcdefghijklm', owner: 'wide' })).toEqual([`FieldValueInvalid : ${withheld}`]);
+    expect(vaultFaults({ owner: 'wide' })).toEqual(['FieldValueInvalid spec.: not !']);
+  });
+
   it('refuses a seal, and the text of one, in place of a sensitive value', () => {
     const seal = new Sealed({ id: '1', open: () => 'open' });
     for (const value of [seal, '[sealed]']) {
-      expect(faultsOf({ password: value, keys: { a: value, b: 'open' } })).toEqual([
+      expect(vaultFaults({ password: value, keys: { a: value, b: 'open' } })).toEqual([
         expect.stringContaining('FieldValueInvalid spec.password: is sealed: write the value itself'),
         expect.stringContaining('FieldValueInvalid spec.keys.a: is sealed: write the value itself'),
       ]);
     }
-    expect(faultsOf({ source: '[sealed]' })).toEqual([]);
+    expect(vaultFaults({ source: '[sealed]' })).toEqual([]);
   });
 
   it('escapes and cuts what it shows', () => {

@@ -423,22 +423,21 @@ function plainOf(value: unknown, depth = 0): unknown {
   return copy ?? value;
 }
 
-/** The text of a seal where a value should be: somebody wrote back what was printed. */
-function findMarks(value: unknown, trail: readonly (string | number)[], causes: Cause[], depth = 0): void {
-  if (typeof value === 'string' && value !== SEALED_TEXT) return;
-  if (value === SEALED_TEXT) {
-    causes.push({
-      reason: 'FieldValueInvalid',
-      field: fieldOf(trail),
-      message: `must not be the text ${SEALED_TEXT}, which stands for a value that was not shown: write the value, its seal, or leave the field out`,
-    });
-  } else if (typeof value !== 'object' || value === null || Sealed.is(value) || depth > MAX_DEPTH) {
-    return;
-  } else if (Array.isArray(value)) {
-    value.forEach((item, index) => findMarks(item, [...trail, index], causes, depth + 1));
-  } else {
-    for (const key of Object.keys(value)) findMarks((value as Record<string, unknown>)[key], [...trail, key], causes, depth + 1);
-  }
+/** The text of a seal in the place of a value, or inside it: somebody wrote back what was printed. */
+function findMarks(value: unknown, trail: readonly (string | number)[], causes: Cause[]): void {
+  if (!holdsMark(value)) return;
+  const be = value === SEALED_TEXT ? 'be' : 'hold';
+  causes.push({
+    reason: 'FieldValueInvalid',
+    field: fieldOf(trail),
+    message: `must not ${be} the text ${SEALED_TEXT}, which stands for a value that was not shown: write the value, its seal, or leave the field out`,
+  });
+}
+
+function holdsMark(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return value === SEALED_TEXT;
+  if (typeof value !== 'object' || value === null || Sealed.is(value) || depth > MAX_DEPTH) return false;
+  return Object.values(value).some((item) => holdsMark(item, depth + 1));
 }
 
 /** The values of a JSON patch, each seen from the place that its operation names. */

@@ -48,9 +48,7 @@ export function indexText(entry: IndexEntry): string {
 
 function checkIndexEntry({ index, value }: IndexEntry): void {
   if (index.length === 0 || index.includes('\0') || value.includes('\0')) {
-    throw new BadRequestError(
-      `index entry ${show(index)} = ${show(value)}: the index may not be empty, and neither part may contain a NUL`,
-    );
+    throw new BadRequestError(`index entry of ${show(index)}: the index may not be empty, and neither it nor the value may contain a NUL`);
   }
   // Each of the two is short as a rule, and of one byte a character: then nothing has to be counted.
   const bytes = (index.length + value.length + 1) * 3 > MAX_KEY_BYTES ? Buffer.byteLength(index) + Buffer.byteLength(value) + 1 : 0;

@@ -5,11 +5,12 @@
  * - The document given is never changed; a patch that fails in its last operation has had no effect.
  * - Pointers reach own properties only, array indexes are exact (RFC 6901: no sign, no leading zero, in range), and no pointer
  *   names `__proto__`, `constructor` or `prototype`.
- * - No message tells a value of the document or of the patch: either may be a secret.
+ * - No message tells a value of the document or of the patch: either may be a secret. Nor a key inside a sensitive one.
  */
 import { applyPatch } from 'rfc6902';
-import { checkJson, cloneJson, ConflictError, InvalidError } from '../../schemas/index.js';
+import { checkJson, cloneJson, ConflictError, InvalidError, tellingOf } from '../../schemas/index.js';
 import type { Cause } from '../../schemas/index.js';
+import type { SensitivePaths } from './last-applied.js';
 import { isRecord } from './record.js';
 
 /** Operations in one patch at most, as the Kubernetes API server bounds them. */
@@ -33,16 +34,18 @@ interface Holder {
 interface Place {
   readonly index: number;
   readonly op: string;
+  readonly sensitive: SensitivePaths;
 }
 
 /**
  * Applies a JSON patch and gives the new document.
  *
+ * @param sensitive where in the document values are sensitive: what lies inside them is not named.
  * @throws {ConflictError} when a `test` fails: the document is not what the patch expected.
  * @throws {InvalidError} for any other fault, naming the operation's index and path.
  * @example applyJsonPatch({ scale: 1 }, [{ op: 'replace', path: '/scale', value: 3 }]) // { scale: 3 }
  */
-export function applyJsonPatch(document: unknown, patch: unknown): unknown {
+export function applyJsonPatch(document: unknown, patch: unknown, sensitive: SensitivePaths = []): unknown {
   if (!Array.isArray(patch)) {
     throw new InvalidError('a JSON patch must be an array of operations (RFC 6902); for an object use a merge patch', {
       causes: [{ reason: 'FieldValueTypeInvalid', field: 'patch', message: 'must be an array of operations' }],
@@ -56,19 +59,20 @@ export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   const holder: Holder = { root: cloneJson(document) };
   let copied = 0;
   for (let index = 0; index < patch.length; index += 1) {
-    copied = step(holder, patch[index] as unknown, index, copied);
+    copied = step(holder, patch[index] as unknown, { index, sensitive }, copied);
   }
   return holder.root;
 }
 
 /** Carries out one operation on the working copy and gives the size of all copies so far. */
-function step(holder: Holder, operation: unknown, index: number, copied: number): number {
-  if (!isRecord(operation)) throw fault({ index, op: 'operation' }, '', 'must be an object with op and path', 'FieldValueTypeInvalid');
+function step(holder: Holder, operation: unknown, at: Omit<Place, 'op'>, copied: number): number {
+  const nameless: Place = { ...at, op: 'operation' };
+  if (!isRecord(operation)) throw fault(nameless, '', 'must be an object with op and path', 'FieldValueTypeInvalid');
   const op = own(operation, 'op');
   if (typeof op !== 'string' || !OPERATIONS.has(op)) {
-    throw fault({ index, op: 'operation' }, 'op', `op must be one of ${[...OPERATIONS].join(', ')}`, 'FieldValueNotSupported');
+    throw fault(nameless, 'op', `op must be one of ${[...OPERATIONS].join(', ')}`, 'FieldValueNotSupported');
   }
-  const place: Place = { index, op };
+  const place: Place = { ...at, op };
   const path = pointer(operation, 'path', place);
   switch (op) {
     case 'test': {
@@ -102,7 +106,7 @@ function step(holder: Holder, operation: unknown, index: number, copied: number)
     default: {
       // A move is a removal and an addition after it (RFC 6902 section 4.4): its path is read when the value is already gone.
       const from = pointer(operation, 'from', place);
-      if (path.startsWith(`${from}/`)) throw fault(place, path, `cannot move ${show(from)} into itself`, 'FieldValueInvalid');
+      if (path.startsWith(`${from}/`)) throw fault(place, path, `cannot move ${show(from, place)} into itself`, 'FieldValueInvalid');
       const value = existing(holder.root, from, place, 'from');
       if (from === path) return copied;
       take(holder, from, place, path);
@@ -153,10 +157,10 @@ function run(holder: Holder, operation: Parameters<typeof applyPatch>[1][number]
 function operand(operation: Readonly<Record<string, unknown>>, place: Place, path: string): unknown {
   const value = own(operation, 'value');
   if (value === undefined) throw fault(place, path, 'needs a value', 'FieldValueRequired');
-  const causes = checkJson(value, `patch[${place.index}].value`);
+  const causes = checkJson(value, `patch[${place.index}].value`, tellingOf({ schema: undefined, sensitivePaths: place.sensitive }));
   if (causes.length > 0) {
     throw new InvalidError(
-      `JSON patch operation ${place.index} (${place.op} ${show(path)}): ${causes.map((cause) => `${cause.field}: ${cause.message}`).join('; ')}`,
+      `JSON patch operation ${place.index} (${place.op} ${show(path, place)}): ${causes.map((cause) => `${cause.field}: ${cause.message}`).join('; ')}`,
       { causes },
     );
   }
@@ -216,26 +220,42 @@ function own(record: Readonly<Record<string, unknown>>, key: string): unknown {
 
 function testFailed(place: Place, path: string, why: string): ConflictError {
   return new ConflictError(
-    `JSON patch operation ${place.index} (test ${show(path)}) failed: ${why}; read the object again and make the patch anew`,
+    `JSON patch operation ${place.index} (test ${show(path, place)}) failed: ${why}; read the object again and make the patch anew`,
     {
-      details: { causes: [{ reason: 'FieldValueInvalid', field: `patch[${place.index}]`, message: `test ${show(path)} failed: ${why}` }] },
+      details: {
+        causes: [{ reason: 'FieldValueInvalid', field: `patch[${place.index}]`, message: `test ${show(path, place)} failed: ${why}` }],
+      },
     },
   );
 }
 
 function fault(place: Place, path: string, why: string, reason: Cause['reason'], cause?: unknown): InvalidError {
-  const where = `${place.op}${path === '' ? '' : ` ${show(path)}`}`;
+  const where = `${place.op}${path === '' ? '' : ` ${show(path, place)}`}`;
   return new InvalidError(`JSON patch operation ${place.index} (${where}): ${why}`, {
     causes: [{ reason, field: `patch[${place.index}]`, message: `${where}: ${why}` }],
     ...(cause === undefined ? {} : { cause }),
   });
 }
 
-/** A pointer as a message may carry it: short, and without control characters. */
-function show(path: string): string {
+/** A pointer as a message may carry it: short, without control characters, and no further than to a sensitive value. */
+function show(path: string, { sensitive }: Place): string {
   // The empty pointer is the whole document (RFC 6901).
   if (path === '') return '""';
-  const short = path.length > 80 ? `${path.slice(0, 80)}...` : path;
+  const steps = tokens(path);
+  const open = Math.min(...sensitive.filter((each) => leadsInto(each, steps)).map(({ length }) => length), steps.length);
+  const told =
+    open === steps.length
+      ? path
+      : `${path
+          .split('/')
+          .slice(0, open + 1)
+          .join('/')}/*`;
+  const short = told.length > 80 ? `${told.slice(0, 80)}...` : told;
   // JSON's escapes keep control characters out of logs.
   return JSON.stringify(short).slice(1, -1);
+}
+
+/** Whether a path to a sensitive value is the beginning of a pointer. */
+function leadsInto(path: readonly string[], steps: readonly string[]): boolean {
+  return path.length <= steps.length && path.every((segment, index) => segment === '*' || segment === steps[index]);
 }

@@ -3,7 +3,7 @@
  *
  * Invariant: when it says so already, nothing is written.
  */
-import { checkJson, cloneJson, equalJson, invalid, InvalidError, isAlreadyExists, isNotFound } from '../../schemas/index.js';
+import { checkJson, cloneJson, equalJson, invalid, InvalidError, isAlreadyExists, isNotFound, tellingOf } from '../../schemas/index.js';
 import type { AnyDefinition, InputOf, ResourceOf } from '../../schemas/index.js';
 import { threeWayApply } from '../patch/index.js';
 import { placeOf } from './address.js';
@@ -26,7 +26,8 @@ export async function ensure<D extends AnyDefinition>(
   }
   const target = { namespace, name };
   const what = describe(definition, target);
-  const causes = checkJson(resource);
+  const { sensitivePaths } = definition;
+  const causes = checkJson(resource, '', tellingOf({ schema: definition.schema, sensitivePaths, clear: [resource] }));
   if (causes.length > 0) throw invalid(what, causes);
   const { schema } = definition;
   // Taken now: what the caller changes while this waits is not part of it.

@@ -20,8 +20,9 @@ import {
 } from '../../schemas/index.js';
 import { LAST_APPLIED_ANNOTATION, applyJsonPatch, applyManifest, isRecord } from '../patch/index.js';
 import { describeKey } from '../keys.js';
+import type { TypeInfo } from '../registry.js';
 import type { DeleteOptions, PatchOptions, Preconditions, UpdateOptions } from '../types.js';
-import { checkPreconditions, createObject, deleteObject, detailsOf, isReleased, updateObject } from './rules.js';
+import { checkPreconditions, createObject, deleteObject, detailsOf, isReleased, tellingFor, updateObject } from './rules.js';
 import type { Stored, Subject } from './rules.js';
 
 /** What is to become of an object. */
@@ -54,24 +55,28 @@ export function updateMutation(input: Input, options: UpdateOptions): Mutation {
   const mutation = (subject: Subject, previous: Stored | undefined, revision: number | undefined): Effect => {
     if (previous === undefined) throw notFound(subject);
     checkPreconditions(subject.key, previous, revision, preconditionsIn(input));
-    return putIfChanged(updateObject(subject, previous, input, options.subresource));
+    return putIfChanged(updateObject(subject, previous, input, options));
   };
   return Object.assign(mutation, { owns: true as const });
 }
 
 export function patchMutation(patch: unknown, options: PatchOptions): Mutation {
   const type = options.type ?? (Array.isArray(patch) ? 'json' : 'merge');
+  const how = { subresource: options.subresource, rearranged: type === 'json' };
   return (subject, previous, revision) => {
     if (previous === undefined) throw notFound(subject);
-    const { wanted, candidate } = type === 'json' ? jsonPatched(previous, revision, patch) : mergePatched(previous, patch);
+    const { sensitivePaths } = subject.info;
+    const { wanted, candidate } =
+      type === 'json' ? jsonPatched(previous, { revision, patch, sensitivePaths }) : mergePatched(previous, patch);
     checkPreconditions(subject.key, previous, revision, wanted);
     if (!isRecord(candidate)) {
-      throw new InvalidError(`the patch makes no object of ${describeKey(subject.key)}: it would be ${show(candidate)}`, {
+      const { got } = tellingFor(subject.info, []);
+      throw new InvalidError(`the patch makes no object of ${describeKey(subject.key)}${got(candidate)}`, {
         details: detailsOf(subject.key),
         causes: [{ reason: 'FieldValueTypeInvalid', field: '', message: 'must be an object' }],
       });
     }
-    return putIfChanged(updateObject(subject, previous, candidate, options.subresource));
+    return putIfChanged(updateObject(subject, previous, candidate, how));
   };
 }
 
@@ -86,10 +91,17 @@ function mergePatched(previous: Stored, patch: unknown): Patched {
 }
 
 /** A JSON patch that puts another resourceVersion in, or another uid, says which object it was made for, as a merge patch does. */
-function jsonPatched(previous: Stored, revision: number | undefined, patch: unknown): Patched {
+function jsonPatched(
+  previous: Stored,
+  {
+    revision,
+    patch,
+    sensitivePaths,
+  }: { readonly revision: number | undefined; readonly patch: unknown; readonly sensitivePaths: TypeInfo['sensitivePaths'] },
+): Patched {
   // While it is not known it is empty: no patch can have been made for it, and none fails because nothing is there.
   const metadata = { ...previous.metadata, resourceVersion: revision === undefined ? '' : String(revision) };
-  const candidate = applyJsonPatch({ ...previous, metadata }, patch);
+  const candidate = applyJsonPatch({ ...previous, metadata }, patch, sensitivePaths);
   const wanted = isRecord(candidate) ? preconditionsIn(candidate) : {};
   const after = isRecord(candidate) ? candidate['metadata'] : undefined;
   if (isRecord(after) && after['resourceVersion'] === '') delete (after as { resourceVersion?: unknown }).resourceVersion;
@@ -169,6 +181,7 @@ export function rollbackMutation(version: Stored, options: DeleteOptions): Mutat
 /** Runs a synchronous change on the newest state: how many writers update one object without retrying against each other. */
 export function modifyMutation(change: (draft: Stored) => unknown, options: UpdateOptions, accept: (input: Input) => Input): Mutation {
   if (typeof change !== 'function') throw new BadRequestError(`modify takes a function that changes the object, not ${show(change)}`);
+  const how = { subresource: options.subresource, rearranged: true };
   return (subject, previous, revision) => {
     if (previous === undefined) throw notFound(subject);
     const draft = cloneJson(previous);
@@ -188,10 +201,10 @@ export function modifyMutation(change: (draft: Stored) => unknown, options: Upda
       );
     }
     const input = accept(next as Input);
-    const causes = checkJson(input);
+    const causes = checkJson(input, '', tellingFor(subject.info, [previous]));
     if (causes.length > 0) throw invalid(describeKey(subject.key), causes, detailsOf(subject.key));
     checkPreconditions(subject.key, previous, undefined, { uid: preconditionsIn(input).uid });
-    return putIfChanged(updateObject(subject, previous, cloneJson(input), options.subresource));
+    return putIfChanged(updateObject(subject, previous, cloneJson(input), how));
   };
 }
 

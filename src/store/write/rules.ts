@@ -13,8 +13,10 @@ import {
   equalJson,
   invalid,
   metadataCauses,
+  openly,
+  tellingOf,
 } from '../../schemas/index.js';
-import type { Cause, ObjectMeta, OwnerReference, StatusDetails } from '../../schemas/index.js';
+import type { Cause, ObjectMeta, OwnerReference, StatusDetails, Telling } from '../../schemas/index.js';
 import type { Key } from '../engine.js';
 import { describeKey } from '../keys.js';
 import type { TypeInfo } from '../registry.js';
@@ -55,11 +57,26 @@ type RawMeta = Readonly<Record<string, unknown>> & {
   readonly ownerReferences?: readonly OwnerReference[];
 };
 
+/** How an update is meant. */
+export interface UpdateRules {
+  readonly subresource?: 'status' | undefined;
+  /** Parts of the previous object may lie elsewhere in the input: keys of sensitive values, too. */
+  readonly rearranged?: boolean | undefined;
+}
+
+const PLAINLY: UpdateRules = Object.freeze({});
+
+/** How faults of a write are told: `clear` holds what may be named of it, `holders` what may not even be quoted by others. */
+export function tellingFor({ definition, sensitivePaths }: TypeInfo, clear: readonly unknown[], holders: readonly unknown[] = []): Telling {
+  return tellingOf({ schema: definition?.schema, sensitivePaths, clear, holders });
+}
+
 /** The object that a create makes of its input. @throws {InvalidError} with every cause. */
 export function createObject(subject: Subject, input: Raw): Stored {
   const { info, key } = subject;
   const given = input['metadata'];
-  const causes: Cause[] = given === undefined ? [] : [...metadataCauses(given, { scope: info.scope })];
+  const telling = info.sensitivePaths.length === 0 ? openly : tellingFor(info, [input], [input]);
+  const causes: Cause[] = given === undefined ? [] : [...metadataCauses(given, { scope: info.scope, telling })];
   const meta = (causes.length === 0 && typeof given === 'object' && given !== null ? given : {}) as RawMeta;
   identityCauses(subject, meta, causes);
   ownerScopeCauses(subject, meta.ownerReferences, causes);
@@ -74,17 +91,21 @@ export function createObject(subject: Subject, input: Raw): Stored {
   // As in Kubernetes: a status belongs to the status subresource, and a create does not reach it.
   if (info.statusSubresource) delete next['status'];
   info.validator?.applyDefaults(next);
-  if (info.validator !== undefined) causes.push(...info.validator.causes(next));
+  if (info.validator !== undefined) causes.push(...info.validator.causes(next, undefined, telling));
   if (causes.length > 0) throw invalid(describeKey(key), causes, detailsOf(key));
   return next as Stored;
 }
 
 /** The object that an update makes, or undefined when nothing changes. @throws {InvalidError} */
-export function updateObject(subject: Subject, previous: Stored, input: Raw, subresource?: 'status'): Stored | undefined {
+export function updateObject(subject: Subject, previous: Stored, input: Raw, how: UpdateRules = PLAINLY): Stored | undefined {
   const { info, key } = subject;
-  if (subresource === 'status') return updateStatus(subject, previous, input);
+  const telling =
+    info.sensitivePaths.length === 0
+      ? openly
+      : tellingFor(info, how.rearranged === true ? [previous] : [previous, input], [previous, input]);
+  if (how.subresource === 'status') return updateStatus(subject, previous, input, telling);
   const given = input['metadata'];
-  const causes: Cause[] = given === undefined ? [] : [...metadataCauses(given, { scope: info.scope })];
+  const causes: Cause[] = given === undefined ? [] : [...metadataCauses(given, { scope: info.scope, telling })];
   const before = previous.metadata;
   // Without metadata an update is about the rest: labels, annotations, owners and finalizers stay as they are.
   const meta = (given === undefined ? cloneJson(before) : causes.length === 0 ? given : {}) as RawMeta;
@@ -117,20 +138,20 @@ export function updateObject(subject: Subject, previous: Stored, input: Raw, sub
         causes.push({
           reason: 'FieldValueForbidden',
           field: 'metadata.finalizers',
-          message: `"${finalizer}" cannot be added: the object is being deleted`,
+          message: `${telling.show(finalizer)} cannot be added: the object is being deleted`,
         });
       }
     }
   }
   const specStays = sameSpec(next as Stored, previous);
   if (causes.length === 0 && specStays && sameRest(next as Stored, previous)) return undefined;
-  if (info.validator !== undefined) causes.push(...info.validator.causes(next, previous));
+  if (info.validator !== undefined) causes.push(...info.validator.causes(next, previous, telling));
   if (causes.length > 0) throw invalid(describeKey(key), causes, { ...detailsOf(key), uid: before.uid });
   if (!specStays) (next['metadata'] as { generation: number }).generation = before.generation + 1;
   return next as Stored;
 }
 
-function updateStatus(subject: Subject, previous: Stored, input: Raw): Stored | undefined {
+function updateStatus(subject: Subject, previous: Stored, input: Raw, telling: Telling): Stored | undefined {
   const { info, key } = subject;
   if (info.definition !== undefined && !info.statusSubresource) {
     throw new InvalidError(`${info.type} has no status subresource: define a status, or update the object as a whole`, {
@@ -140,7 +161,7 @@ function updateStatus(subject: Subject, previous: Stored, input: Raw): Stored | 
   const causes: Cause[] = [];
   const given = input['metadata'];
   if (given !== undefined) {
-    causes.push(...metadataCauses(given, { scope: info.scope }));
+    causes.push(...metadataCauses(given, { scope: info.scope, telling }));
     if (causes.length === 0) {
       identityCauses(subject, given as RawMeta, causes);
       immutableCauses(previous.metadata, given as RawMeta, causes);
@@ -152,7 +173,7 @@ function updateStatus(subject: Subject, previous: Stored, input: Raw): Stored | 
   if (input['status'] === undefined) delete next['status'];
   else next['status'] = input['status'];
   info.validator?.applyDefaults(next);
-  if (info.validator !== undefined && next['status'] !== undefined) causes.push(...info.validator.statusCauses(next, previous));
+  if (info.validator !== undefined && next['status'] !== undefined) causes.push(...info.validator.statusCauses(next, previous, telling));
   if (causes.length > 0) throw invalid(`status of ${describeKey(key)}`, causes, { ...detailsOf(key), uid: previous.metadata.uid });
   return equalJson(next['status'], previous.status) ? undefined : (next as Stored);
 }
@@ -196,20 +217,17 @@ export function isReleased(next: Stored): boolean {
  */
 export function checkPreconditions(key: Key, previous: Stored, revision: number | undefined, wanted: Preconditions): void {
   if (wanted.uid !== undefined && wanted.uid !== previous.metadata.uid) {
-    throw new ConflictError(`${describeKey(key)} is another object by now: its uid is ${previous.metadata.uid}, not ${wanted.uid}`, {
+    throw new ConflictError(`${describeKey(key)} is another object by now: its uid is ${previous.metadata.uid}, not the one asked for`, {
       details: { ...detailsOf(key), uid: previous.metadata.uid },
       ...(revision === undefined ? {} : { currentRevision: String(revision) }),
     });
   }
   if (wanted.resourceVersion !== undefined && wanted.resourceVersion !== String(revision)) {
     const current = revision === undefined ? 'newer' : `at ${revision}`;
-    throw new ConflictError(
-      `${describeKey(key)} has changed: it is ${current}, not at ${wanted.resourceVersion}. Read it again and repeat the change`,
-      {
-        details: { ...detailsOf(key), uid: previous.metadata.uid },
-        ...(revision === undefined ? {} : { currentRevision: String(revision) }),
-      },
-    );
+    throw new ConflictError(`${describeKey(key)} has changed since it was read: it is ${current}. Read it again and repeat the change`, {
+      details: { ...detailsOf(key), uid: previous.metadata.uid },
+      ...(revision === undefined ? {} : { currentRevision: String(revision) }),
+    });
   }
 }
 
