@@ -208,10 +208,18 @@ describe('Config', () => {
 describe('Namespace, Lease, Event', () => {
   it('may be written with nothing but a name where nothing is needed', () => {
     for (const definition of [Namespace, Lease]) {
-      const object = {};
+      const object = { metadata: { name: 'prod' } };
       expect(faultsOf(definition, object)).toEqual([]);
-      expect(object).toEqual({ spec: {} });
+      expect(object).toEqual({ metadata: { name: 'prod' }, spec: {} });
     }
+  });
+
+  it('have, where they are rooms, names that a room can have', () => {
+    for (const name of ['all', 'a.b', 'x'.repeat(64)])
+      expect(faultsOf(Namespace, { metadata: { name } }), name).toEqual([expect.stringContaining('metadata.name')]);
+    // One that is there already can still be changed, and emptied.
+    const old = { metadata: { name: 'a.b' } };
+    expect(faultsOf(Namespace, { ...old }, { ...old })).toEqual([]);
   });
 
   it('check what they are given', () => {
