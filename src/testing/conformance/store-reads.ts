@@ -3,24 +3,10 @@
  */
 import assert from 'node:assert/strict';
 import { isExpired, isInvalid, isNotFound } from '../../schemas/index.js';
-import type { Store } from '../../store/index.js';
+import { fill, names } from './store-kit.js';
+import type { Case } from './store-kit.js';
 import { Widget } from './store-widget.js';
-import type { Case } from './store-writes.js';
 import type { Runner } from './suite.js';
-
-const names = (items: readonly { readonly metadata: { readonly namespace?: string; readonly name: string } }[]): string[] =>
-  items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-
-async function fill(store: Store, count: number, namespace = 'prod'): Promise<void> {
-  await Promise.all(
-    Array.from({ length: count }, (_, index) =>
-      store.create(Widget, namespace, `w${String(index).padStart(4, '0')}`, {
-        metadata: { labels: { even: String(index % 2 === 0), group: `g${index % 3}` } },
-        spec: { size: index, node: `n${index % 4}` },
-      }),
-    ),
-  );
-}
 
 export function readCases({ describe, it }: Runner, on: Case): void {
   describe('list', () => {

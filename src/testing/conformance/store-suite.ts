@@ -2,10 +2,15 @@
  * The conformance suite of a store: what every store promises, whatever engine is under it.
  */
 import type { Store } from '../../store/index.js';
+import { changeCases } from './store-changes.js';
+import { deletionCases } from './store-deletions.js';
+import type { Case } from './store-kit.js';
 import { readCases } from './store-reads.js';
+import { selectionCases } from './store-selection.js';
+import { streamCases } from './store-streams.js';
+import { timeCases } from './store-time.js';
 import { watchCases } from './store-watch.js';
 import { writeCases } from './store-writes.js';
-import type { Case } from './store-writes.js';
 import type { Runner } from './suite.js';
 
 export interface StoreSuiteOptions extends Runner {
@@ -28,7 +33,6 @@ export function storeConformance(options: StoreSuiteOptions): void {
       await dispose();
     }
   };
-  writeCases(options, on);
-  readCases(options, on);
-  watchCases(options, on);
+  for (const cases of [writeCases, changeCases, deletionCases, readCases, selectionCases, timeCases, watchCases, streamCases])
+    cases(options, on);
 }

@@ -3,24 +3,11 @@
  */
 import assert from 'node:assert/strict';
 import { isAlreadyExists, isConflict, isForbidden, isStoreClosed } from '../../schemas/index.js';
-import type { Store, WatchEvent } from '../../store/index.js';
+import type { Store } from '../../store/index.js';
+import { brief, take } from './store-kit.js';
+import type { Case } from './store-kit.js';
 import { Widget } from './store-widget.js';
-import type { Case } from './store-writes.js';
 import type { Runner } from './suite.js';
-
-/** Reads `count` events. */
-async function take<T>(watch: AsyncIterator<WatchEvent<T>>, count: number): Promise<WatchEvent<T>[]> {
-  const events: WatchEvent<T>[] = [];
-  while (events.length < count) {
-    const next = await watch.next();
-    if (next.done === true) break;
-    events.push(next.value);
-  }
-  return events;
-}
-
-const brief = (event: WatchEvent<unknown>): string =>
-  event.type === 'BOOKMARK' ? `BOOKMARK@${event.resourceVersion}` : `${event.type} ${event.name}@${event.resourceVersion}`;
 
 async function history(store: Store): Promise<void> {
   await store.create(Widget, 'prod', 'a', { spec: { size: 1 } });

@@ -3,12 +3,9 @@
  */
 import assert from 'node:assert/strict';
 import { isAlreadyExists, isConflict, isForbidden, isInvalid, isNotFound, isTooLarge } from '../../schemas/index.js';
-import type { Store } from '../../store/index.js';
+import type { Case } from './store-kit.js';
 import { Widget, Zone } from './store-widget.js';
 import type { Runner } from './suite.js';
-
-/** Runs one case on a fresh store. */
-export type Case = (body: (store: Store) => Promise<void>) => () => Promise<void>;
 
 export function writeCases({ describe, it }: Runner, on: Case): void {
   describe('create', () => {
