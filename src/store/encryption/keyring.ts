@@ -1,5 +1,5 @@
 /**
- * Master keys of one store: what wraps data keys, what names contents, what tells a wrong key from the right one.
+ * Master keys of one store: what gives and wraps data keys, what tells a wrong key from the right one.
  *
  * Invariants:
  * - A key's id follows from its bytes, so the same key has the same id everywhere and another key never has it.
@@ -15,7 +15,6 @@ import { InvalidError } from '../../schemas/index.js';
 export const KEY_BYTES = 32;
 /** RFC 3394, 2.2.3.1. */
 const WRAP_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex');
-const CONTENT_ID_CHARS = 32;
 
 /** One master key, as one store uses it. */
 export interface MasterKey {
@@ -28,8 +27,6 @@ export interface MasterKey {
   wrap(dataKey: Uint8Array): Buffer;
   /** undefined when this key, or these bytes, are not the ones that were wrapped. */
   unwrap(wrapped: Uint8Array): Buffer | undefined;
-  /** Names a value: the same for the same value, and nothing that helps to guess it. Hex, 32 characters. */
-  contentId(text: string): string;
 }
 
 /** What one master key derives, each at its first use: most stores open and seal nothing. */
@@ -39,7 +36,6 @@ class DerivedKeys implements MasterKey {
   readonly #storeId: string;
   #check: string | undefined;
   #wrapping: KeyObject | undefined;
-  #naming: string | undefined;
   #deriving: Buffer | undefined;
 
   constructor(bytes: Uint8Array, storeId: string) {
@@ -87,12 +83,6 @@ class DerivedKeys implements MasterKey {
     } catch {
       return undefined;
     }
-  }
-
-  contentId(text: string): string {
-    // SHA-512/256 cannot be extended, so a secret in front makes a MAC of it.
-    this.#naming ??= this.#use('content').toString('hex');
-    return hash('sha512-256', `${this.#naming}${text}`).slice(0, CONTENT_ID_CHARS);
   }
 }
 

@@ -9,7 +9,7 @@
  *   takes it over by wrapping it. Opened bytes are wiped after use; texts, which JavaScript cannot wipe, are left to the
  *   collector.
  */
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
 import {
   CorruptError,
   DecryptionError,
@@ -42,6 +42,8 @@ const LABEL = 'rune-runtime/sealed/1';
 /** Randomness is drawn for so many seals at once: one call to the generator for each would cost as much as the cipher. */
 const DRAW = 64;
 const DRAWN_BYTES = SALT_BYTES + NONCE_BYTES;
+const NAMING_BYTES = 32;
+const CONTENT_ID_CHARS = 32;
 /** Sensitive paths written in envelopes and no longer those of the type; kept compiled, up to so many. */
 const MOST_PATTERNS = 256;
 
@@ -122,6 +124,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
   const patterns = new Map<string, PathNode>();
   let drawn = Buffer.alloc(0);
   let used = 0;
+  let naming: string | undefined;
   /** While an object is revealed as a whole, each of its versions is decrypted once. */
   let opened: Map<Version, readonly unknown[]> | undefined;
 
@@ -189,11 +192,19 @@ export function createSealer(options: SealerOptions): KeyedSealer {
   const valueAt = (version: Version, index: number): unknown =>
     opened === undefined ? decrypt(version)[index] : cloneJson(valuesOf(version)[index]);
 
-  /** Names a value without telling it, so that a change can be told; computed only when somebody compares. */
+  /**
+   * Names a value: the same for the same value, and nothing that helps to guess it (SHA-512/256 cannot be extended, so a secret
+   * in front makes a MAC of it). That secret is this sealer's own: names outlive master keys, and are never stored.
+   */
+  const nameOf = (text: string): string => {
+    naming ??= Buffer.from(entropy.bytes(NAMING_BYTES)).toString('hex');
+    return hash('sha512-256', `${naming}${text}`).slice(0, CONTENT_ID_CHARS);
+  };
+
+  /** Tells a value from others, so that a change can be told; computed only when somebody compares. */
   const contentId = (version: Version, index: number): string => {
     try {
-      const name = keyring.primary?.contentId(JSON.stringify(valueAt(version, index)));
-      if (name !== undefined) return name;
+      return nameOf(JSON.stringify(valueAt(version, index)));
     } catch (error) {
       if (!isDecryption(error) && !isCorrupt(error)) throw error;
     }
@@ -343,11 +354,10 @@ export function createSealer(options: SealerOptions): KeyedSealer {
       const covered = mapLeaves(shapeOf(paths).root, object, (value, trail) => {
         found ??= fieldOf(trail);
         const text = JSON.stringify(value);
-        const place = trail.join('\0');
         return new Sealed({
           open: () => JSON.parse(text) as unknown,
           get id() {
-            return keyring.primary?.contentId(text) ?? `${describeKey(identity.key)} ${identity.uid} ${identity.version} ${place}`;
+            return nameOf(text);
           },
         });
       });

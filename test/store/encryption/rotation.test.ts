@@ -209,6 +209,23 @@ describe('rotateKeys', () => {
     expect(report.rewrapped).toBe(2);
   });
 
+  it('leaves equal what was equal: seals from before and after tell no difference where there is none', async () => {
+    await using store = await open({ engine: memoryEngine() });
+    const seal = async (name: string) => (await store.getHistory(Secret, 'prod', name))[0]!.resource.data!['value']!;
+    await store.create(Secret, 'prod', 'a', { data: { value: 'same' } });
+    const before = await seal('a');
+    const untouched = await seal('a');
+    expect(before.id).toMatch(/^[0-9a-f]{32}$/);
+    await store.rotateKeys();
+    await store.create(Secret, 'prod', 'b', { data: { value: 'same' } });
+    await store.create(Secret, 'prod', 'c', { data: { value: 'other' } });
+    for (const old of [before, untouched]) {
+      expect(old.equals(await seal('a'))).toBe(true);
+      expect(old.equals(await seal('b'))).toBe(true);
+      expect(old.equals(await seal('c'))).toBe(false);
+    }
+  });
+
   it('re-wraps to the key of a file that was put first, and makes none itself', () =>
     inDirectory(async (path) => {
       const [a, b] = [join(path, 'keys', 'a.key'), join(path, 'keys', 'b.key')];
