@@ -81,7 +81,7 @@ function outermostFile(): string | undefined {
   return stack
     ?.split('\n')
     .slice(1)
-    .map((line) => /\(?((?:file:\/\/|\/|[A-Z]:\\)[^)]*?)(?::\d+){1,2}\)?$/.exec(line.trim())?.[1])
+    .map((line) => /(?:^|[\s(])((?:file:\/\/|\/|[A-Z]:\\)[^()]*?)(?::\d+){1,2}\)?$/.exec(line.trim())?.[1])
     .map((place) => (place?.startsWith('file://') === true ? fileURLToPath(place) : place))
     .findLast((file) => file !== undefined && !file.startsWith(here) && !file.includes('node_modules'));
 }
