@@ -7,7 +7,16 @@ export type { CallMatch, FailOptions, Fault, FaultOptions, FaultVerb, StoreCall,
 export { eventually, hasCondition, hasEvent, isReconciled } from './matchers.js';
 export type { ConditionDetails, ConditionStatus, EventQuery, EventuallyOptions, Verdict } from './matchers.js';
 export { createMockStore } from './mock-store.js';
-export type { MockedVerb, MockStoreOf, MockStoreOptions, MockStubs, RecordedCalls, SpyFunction, StubOptions } from './mock-store.js';
+export type {
+  MockedVerb,
+  MockStoreOf,
+  MockStoreOptions,
+  MockStubs,
+  RecordedCalls,
+  SpyFunction,
+  StubAnswer,
+  StubOptions,
+} from './mock-store.js';
 export type { MockEvent, MockWatchHandle } from './mock-watch.js';
 export type { DriveOptions } from './pump.js';
 export { testRig, TestRig } from './rig.js';

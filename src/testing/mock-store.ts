@@ -5,7 +5,7 @@
  * Invariants: a call that nobody stubbed fails and says how to stub it; the newest stub that fits answers; what is given out is
  * a copy.
  */
-import { builtinTypes, cloneJson, NotFoundError } from '../schemas/index.js';
+import { builtinTypes, cloneJson, InvalidError, NotFoundError, StoreClosedError } from '../schemas/index.js';
 import type { AnyDefinition, CachedOf, ResourceOf } from '../schemas/index.js';
 import type { Deps, ListOptions, ListResult, Store, Transaction, TypeRef } from '../store/index.js';
 import { callMatcher, describeCall, type CallMatch, type StoreCall, type StoreVerb } from './faults.js';
@@ -27,7 +27,10 @@ export interface RecordedCalls {
 
 /** How a mock store is made. */
 export interface MockStoreOptions<Spy extends object = RecordedCalls> {
-  /** Makes a spy that calls the function it is given: `vi.fn`, `jest.fn`, `mock.fn` of node:test. Default: one that keeps its calls. */
+  /**
+   * Makes a spy that calls the function it is given: `vi.fn`, `jest.fn`, `(each) => mock.fn(each)` of node:test, whose `fn` must
+   * not be taken off `mock`. Default: one that keeps its calls.
+   */
   readonly fn?: ((implementation: SpyFunction) => Spy) | undefined;
   /** Default: `virtualDeps()`. */
   readonly deps?: Deps | undefined;
@@ -40,10 +43,13 @@ export interface StubOptions {
   readonly where?: CallMatch | undefined;
 }
 
+/** What a verb may be made to answer, or a promise of it; undefined where nobody looks at the answer. */
+export type StubAnswer<V extends StoreVerb> = ReturnType<Store[V]> | Awaited<ReturnType<Store[V]>> | undefined;
+
 /** Tells a mock store what to answer. */
 export interface MockStubs {
   /** Answers calls of a verb with a function of your own. */
-  stub<V extends StoreVerb>(verb: V, answer: (...args: Parameters<Store[V]>) => unknown, options?: StubOptions): void;
+  stub<V extends StoreVerb>(verb: V, answer: (...args: Parameters<Store[V]>) => StubAnswer<V>, options?: StubOptions): void;
   /** Answers `get` and `getByUid` for this object. */
   stubGet<D extends AnyDefinition>(definition: D, object: ResourceOf<D>, options?: Pick<StubOptions, 'times'>): void;
   /** Answers `get` of this name with NotFoundError. */
@@ -58,7 +64,10 @@ export interface MockStubs {
   stubWatch<D extends AnyDefinition>(definition: D, events?: readonly MockEvent<CachedOf<D>>[]): MockWatchHandle<CachedOf<D>>;
   /** Makes a verb fail. */
   stubError(verb: StoreVerb, error: Error, options?: StubOptions): void;
-  /** Makes create, update, patch and apply answer with what they were given, and delete with nothing. */
+  /**
+   * Makes create, update, patch and apply answer with what they were given, modify with what its change made of the object that
+   * `stubGet` gives (of an empty one without), and delete with nothing.
+   */
   stubWrites(): void;
   /** Forgets every stub; the spies keep their calls. */
   clearStubs(): void;
@@ -117,20 +126,25 @@ function fact(
  * Makes a store whose verbs are spies.
  *
  * @example
- * const store = createMockStore({ fn: mock.fn });          // node:test
+ * const store = createMockStore({ fn: (each) => mock.fn(each) });          // node:test
  * store.stubGet(Service, service);
  * await underTest(store);
  * assert.equal(store.get.mock.callCount(), 1);
+ *
+ * @throws {InvalidError} when `fn` gives no function: it is called by itself, not as a method.
  */
 export function createMockStore<Spy extends object = RecordedCalls>(options: MockStoreOptions<Spy> = {}): MockStoreOf<Spy> {
-  const fn = options.fn ?? (recorder as unknown as (implementation: SpyFunction) => Spy);
+  const fn = spyMaker(options.fn ?? (recorder as unknown as (implementation: SpyFunction) => Spy));
   const deps = options.deps ?? virtualDeps();
   const known = new Map<string, AnyDefinition>(builtinTypes.map((type) => [type.type, type]));
+  const ended = new AbortController();
   let stubs: Stub[] = [];
 
+  const stubFor = (verb: StoreVerb, call: StoreCall): Stub | undefined =>
+    stubs.findLast((each) => each.verb === verb && each.left > 0 && each.matches(call));
   const answer = (verb: StoreVerb, args: readonly unknown[], otherwise?: () => unknown): unknown => {
     const call = shapes[verb](args);
-    const stub = stubs.findLast((each) => each.verb === verb && each.left > 0 && each.matches(call));
+    const stub = stubFor(verb, call);
     if (stub !== undefined) {
       stub.left -= 1;
       return stub.answer(args);
@@ -172,7 +186,7 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
     stats: spy('stats'),
     keys: fn(async () => []),
     dropKey: fn(async () => {}),
-    close: fn(async () => {}),
+    close: fn(async () => ended.abort(new StoreClosedError('the mock store was closed'))),
     register: fn((definition: AnyDefinition) => void known.set(definition.type, definition)),
     definition: fn((type: string) => known.get(type)),
   };
@@ -222,13 +236,21 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
       );
     },
     stubWrites() {
-      const echo = ([type, namespace, name, input]: readonly unknown[]): unknown => {
+      const whole = ([type, namespace, name]: readonly unknown[], given: { readonly metadata?: object }): object => {
         const definition = typeof type === 'object' ? (type as AnyDefinition) : undefined;
-        const given = cloneJson(input) as { metadata?: object };
         const place = { ...(namespace === undefined ? {} : { namespace }), ...(name === undefined ? {} : { name }) };
         const head = definition === undefined ? {} : { apiVersion: definition.apiVersion, kind: definition.kind };
         return { ...head, ...given, metadata: { ...given.metadata, ...place } };
       };
+      const echo = (args: readonly unknown[]): unknown => whole(args, cloneJson(args[3]) as { metadata?: object });
+      const change = async (args: readonly unknown[]): Promise<unknown> => {
+        const [type, namespace, name, modify] = args;
+        const read = [type, namespace, name];
+        const there = stubFor('get', shapes.get(read)) === undefined ? whole(args, {}) : ((await answer('get', read)) as object);
+        (modify as (draft: object) => unknown)(there);
+        return there;
+      };
+      add('modify', change);
       for (const verb of ['create', 'update', 'patch', 'apply'] as const) add(verb, echo);
       add('delete', () => undefined);
     },
@@ -240,6 +262,7 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
   const store: MockStoreOf<Spy> = {
     id: 'mock',
     deps,
+    ended: ended.signal,
     revision: '0',
     ...verbs,
     ...stubsApi,
@@ -247,6 +270,20 @@ export function createMockStore<Spy extends object = RecordedCalls>(options: Moc
     [Symbol.asyncDispose]: async () => {},
   } as unknown as MockStoreOf<Spy>;
   return store;
+}
+
+/** A spy maker that says what is wrong with it. @throws {InvalidError} */
+function spyMaker<Spy extends object>(fn: (implementation: SpyFunction) => Spy): (implementation: SpyFunction) => Spy {
+  let cause: unknown;
+  try {
+    if (typeof fn(() => undefined) === 'function') return fn;
+  } catch (error) {
+    cause = error;
+  }
+  throw new InvalidError(
+    'fn makes no spies when it is called by itself: give a function that makes one, such as (each) => mock.fn(each) for node:test',
+    { cause },
+  );
 }
 
 function listOf<T extends { readonly metadata: { readonly namespace?: string | undefined } }>(

@@ -42,7 +42,8 @@ export class MockWatch<T> implements MockWatchHandle<T> {
   readonly #events: WatchEvent<T>[] = [];
   #revision = 0;
   #end: { readonly error: Error | undefined } | undefined;
-  #wake: (() => void) | undefined;
+  /** Pulls that wait, of every opening. */
+  readonly #waiting = new Set<() => void>();
   #listeners = new Set<(revision: number) => void>();
   opens = 0;
   closes = 0;
@@ -55,15 +56,21 @@ export class MockWatch<T> implements MockWatchHandle<T> {
   push(...events: readonly MockEvent<T>[]): void {
     for (const event of events) this.#events.push(this.#whole(event));
     for (const listener of this.#listeners) listener(this.#revision);
-    this.#wake?.();
+    this.#wake();
   }
   end(): void {
     this.#end = { error: undefined };
-    this.#wake?.();
+    this.#wake();
   }
   fail(error: Error): void {
     this.#end = { error };
-    this.#wake?.();
+    this.#wake();
+  }
+
+  /** Lets every pull look again: the first that finds something takes it. */
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
   }
 
   #whole(event: MockEvent<T>): WatchEvent<T> {
@@ -94,9 +101,7 @@ export class MockWatch<T> implements MockWatchHandle<T> {
         if (error !== undefined) throw error;
         return { done: true, value: undefined };
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
 
@@ -108,7 +113,7 @@ export class MockWatch<T> implements MockWatchHandle<T> {
       if (!open) return;
       open = false;
       this.closes += 1;
-      this.#wake?.();
+      this.#wake();
     };
     const over = { done: true, value: undefined } as const;
     const progress = (): string => String(this.#revision);

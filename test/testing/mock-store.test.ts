@@ -48,6 +48,58 @@ describe('MockStore', () => {
     expect(store.id).toBe('mock');
   });
 
+  it('modifies what get gives, and an empty object without', async () => {
+    const store = new MockStore();
+    store.stubWrites();
+    const scale = (draft: ResourceOf<typeof Service>): void => {
+      draft.spec = { ...draft.spec, scale: 9 };
+    };
+    expect(await store.modify(Service, 'prod', 'web', scale)).toMatchObject({
+      kind: 'Service',
+      metadata: { name: 'web' },
+      spec: { scale: 9 },
+    });
+    store.stubGet(Service, web);
+    expect((await store.modify(Service, 'prod', 'web', scale)).spec).toEqual({ ...web.spec, scale: 9 });
+    expect(web.spec.scale).toBe(2);
+    expect(store.get).not.toHaveBeenCalled();
+  });
+
+  it('has a signal that tells of its close, as every store has', async () => {
+    const store = new MockStore();
+    expect(store.ended.aborted).toBe(false);
+    await store.close();
+    expect(store.ended.aborted).toBe(true);
+  });
+
+  it('takes no answer that the verb could not give', () => {
+    const store = new MockStore();
+    // @ts-expect-error a get does not answer with a number
+    store.stub('get', () => 42);
+    store.stub('get', () => web);
+    store.stub('get', async () => web);
+    store.stub('patch', () => undefined);
+    expect(store.get).not.toHaveBeenCalled();
+  });
+
+  it('feeds every pull that waits, however often the stream is opened', async () => {
+    const store = new MockStore();
+    const stream = store.stubWatch(Service);
+    const [one, other] = [store.watch(Service), store.watch(Service)];
+    const pulls = [one.next(), other.next()];
+    stream.push({ type: 'CREATED', resource: web }, { type: 'CREATED', resource: web });
+    expect((await Promise.all(pulls)).map(({ value }) => value?.type)).toEqual(['CREATED', 'CREATED']);
+    const ends = [one.next(), other.next()];
+    stream.end();
+    expect((await Promise.all(ends)).map(({ done }) => done)).toEqual([true, true]);
+  });
+
+  it('says how to give it a method for fn', () => {
+    const { fn } = mock;
+    expect(() => createPlain({ fn })).toThrow(/such as \(each\) => mock\.fn\(each\) for node:test/);
+    expect(createPlain({ fn: (each) => mock.fn(each) }).get.mock.callCount()).toBe(0);
+  });
+
   it('fails a call that nobody stubbed, and says how to', async () => {
     const store = new MockStore();
     await expect(store.get(Service, 'prod', 'web')).rejects.toThrow(
