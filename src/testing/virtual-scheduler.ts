@@ -7,12 +7,14 @@
  *   timer fires before its moment.
  * - The order of what is ready depends on the seed and on what the code under test did, on nothing else.
  */
+import { setImmediate as realImmediate } from 'node:timers';
 import type { Scheduler, Timer } from '../store/index.js';
 import type { SeededRandom } from './seeded-random.js';
 import { before, Task, TimerHeap } from './timer-heap.js';
 
-// Taken once, when the module loads: a test runner's fake timers replace the global one and must not stop this one.
-const realImmediate = globalThis.setImmediate;
+// Node's own, and not the global one: a test runner's fake timers, which replace that, must not stop this, whichever came first.
+if ('clock' in realImmediate)
+  throw new Error('the test kit was loaded under fake timers that leave no setImmediate of Node: import it before they are set');
 
 /** At most so many real immediates are asked for at once: the event loop is polled for I/O between such batches. */
 const batchSize = 64;
