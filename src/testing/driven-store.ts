@@ -38,6 +38,7 @@ export class DrivenStore extends TestDataStore {
 
   constructor(host: DrivenHost, types: readonly AnyDefinition[]) {
     const { pump } = host;
+    const told = <R>(result: R): R => remember(result, host.teller ?? this);
     const face: FaceHost = {
       deps: host.deps,
       faults: host.faults,
@@ -50,17 +51,20 @@ export class DrivenStore extends TestDataStore {
       whenOpen: () => host.whenOpen(),
       through: host.through?.bind(host),
       watching: host.watching?.bind(host),
-      settle: (work, call) =>
-        (pump === undefined ? work : pump.drive(work, { what: call.verb })).then((result) => remember(result, host.teller ?? this)),
-      listen: (work) => (pump === undefined ? work : pump.listen(work)),
+      settle: (work, call) => (pump === undefined ? work : pump.drive(work, { what: call.verb })).then(told),
+      listen: (work) => (pump === undefined ? work.then(told) : pump.listen(work.then(told))),
     };
     super(face, types);
     this.#driven = host;
   }
 
+  get #teller(): object {
+    return this.#driven.teller ?? this;
+  }
+
   /** A typed repo, whose `waitFor` moves virtual time as far as it takes. */
   repo<D extends AnyDefinition>(definition: D): Repo<D> {
-    return drivenRepo(this, definition, this.#driven.pump);
+    return drivenRepo(this, definition, { pump: this.#driven.pump, teller: this.#teller });
   }
 
   /** Runs what is due, and moves virtual time, until `work` settles: for what is waited for beside the store's own verbs. */
@@ -82,7 +86,7 @@ export class DrivenStore extends TestDataStore {
 
   /** Every change that was committed, oldest first; secrets are sealed. */
   events<D extends AnyDefinition = AnyDefinition>(filter: EventFilter<D> = {}): readonly StoreEvent<CachedOf<D>>[] {
-    return eventsIn(this.#driven.commits, filter);
+    return remember(eventsIn(this.#driven.commits, filter), this.#teller);
   }
   /** The same, a revision at a time: what was written together. */
   commits(): readonly StoreCommit[] {

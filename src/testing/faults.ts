@@ -4,7 +4,7 @@
  * Invariants: a fault hits calls in the order they are made, as often as it was asked for, and then it is gone; without faults
  * a call costs nothing extra.
  */
-import { ConflictError, InvalidError, parseDuration, StoreError } from '../schemas/index.js';
+import { ConflictError, InvalidError, isTypeName, parseDuration, StoreError } from '../schemas/index.js';
 import type { AnyDefinition, Duration } from '../schemas/index.js';
 
 /** The verbs of a store that can be made to fail. */
@@ -221,6 +221,10 @@ export function describeCall(call: Pick<StoreCall, 'type' | 'namespace' | 'name'
 export function callMatcher(match: CallMatch | undefined): (call: StoreCall) => boolean {
   if (match === undefined) return () => true;
   if (typeof match === 'function') return match;
+  if (typeof match.type === 'string' && match.type !== '*' && !isTypeName(match.type))
+    throw new InvalidError(
+      `there is no type ${JSON.stringify(match.type)}: a type is named as in "scaling_operation", or given as its definition`,
+    );
   const wanted = { ...match, type: typeof match.type === 'object' ? match.type.type : match.type };
   const entries = Object.entries(wanted).filter(([, value]) => value !== undefined);
   return (call) => entries.every(([field, value]) => call[field as keyof StoreCall] === value);

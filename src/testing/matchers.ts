@@ -168,6 +168,8 @@ export function hasEvent(subject: unknown, query: EventQuery): Verdict {
       object === undefined ||
       (regarding.name === object.metadata.name &&
         regarding.namespace === object.metadata.namespace &&
+        // Of one of the same name that was there before, say.
+        (regarding.uid === undefined || object.metadata.uid === undefined || regarding.uid === object.metadata.uid) &&
         (regarding.kind === undefined || regarding.kind === object.kind));
     if (about) told.set(`${namespace ?? ''}/${name}`, resource);
   }

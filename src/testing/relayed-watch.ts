@@ -14,6 +14,8 @@ export interface WatchHost {
   readonly alive: boolean;
   /** What is done with the promise of each pull. */
   listen<R>(work: Promise<R>): Promise<R>;
+  /** What is done with a wait for events that are late. */
+  late<R>(work: Promise<R>): Promise<R>;
   /** How late the next events are, ms. */
   delayMs(): number;
   ended(watch: RelayedWatch<never>): void;
@@ -133,7 +135,7 @@ export class RelayedWatch<T> implements Watch<T> {
   /** Keeps what was read back for a while. */
   async #hold(revision: number, delayMs: number): Promise<void> {
     this.#held = revision;
-    await sleep(this.#host.deps, delayMs);
+    await this.#host.late(sleep(this.#host.deps, delayMs));
     this.#held = undefined;
     // In a later turn: by then what was late has arrived.
     if (!this.#ended) this.#host.deps.scheduler.defer(() => this.#tell());

@@ -333,10 +333,17 @@ export class TestRig implements AsyncDisposable {
     return whatIsBusy({ process: this.#process, state: this.state, runs: this.#runs, collects: this.#log.deleted }, 0);
   }
 
-  /** Runs of a controller (of all without one) in the order they ended, over crashes; of one key where one is given. */
+  /**
+   * Runs of a controller (of all without one) in the order they ended, over crashes; of one key where one is given.
+   *
+   * @throws {InvalidError} when no life of the process had a controller of that name.
+   */
   runs(controller?: string, key?: ObjectKey | string, filter: RunFilter = {}): readonly RigRun[] {
     const wanted =
       key === undefined || typeof key === 'string' ? key : key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
+    const { controllers } = this.#runs;
+    if (controller !== undefined && controllers.size > 0 && !controllers.has(controller))
+      throw new InvalidError(`the rig has no controller ${controller}: it has ${[...controllers].join(', ')}`);
     return this.#runs.runs.filter(
       (run) =>
         (controller === undefined || run.controller === controller) &&

@@ -53,6 +53,8 @@ export class RunLog {
   readonly #runs: RigRun[] = [];
   readonly #begun = new Map<string, Begun>();
   readonly #taken = new Map<string, string>();
+  /** The names of all that were instrumented. */
+  readonly controllers = new Set<string>();
   /** Runs of each key since `mark` was called. */
   readonly #counts = new Map<string, number>();
   /** Where runs are counted by the moment: the moment that is counted. */
@@ -73,6 +75,7 @@ export class RunLog {
   /** The controller, with every run noted. */
   instrument(definition: ControllerDefinition): ControllerDefinition {
     const { name, finalize } = definition;
+    this.controllers.add(name);
     return Object.freeze({
       ...definition,
       reconcile: (context: ReconcileContext) => {

@@ -83,18 +83,27 @@ export async function settle(host: () => SettleHost, options: SettleOptions = {}
     if (deps.clock.monotonic() - began >= within) {
       const slowed = runs.slowed().find(({ waits }) => waits);
       if (slowed !== undefined) throw slowLivelock(slowed, within);
-      throw new TimeoutError(`the rig did not settle within ${within} ms of virtual time: ${busy}`);
+      throw new TimeoutError(`the rig did not settle within ${within} ms of virtual time: ${busy}${hintOf(runs)}`);
     }
     // Due at once, where something became ready while we looked.
     if (deps.pending().deferred > 0) continue;
     if (!(await deps.step({ unref: true, while: () => runs.livelock === undefined }))) {
-      throw new TimeoutError(`the rig cannot settle: ${busy}, and nothing is due that could end it`);
+      throw new TimeoutError(`the rig cannot settle: ${busy}, and nothing is due that could end it${hintOf(runs)}`);
     }
   }
   const done = runs.runs;
   let count = 0;
   for (let index = before; index < done.length; index += 1) if (didRun(done[index] as RigRun)) count += 1;
   return { runs: count, elapsedMs: deps.clock.monotonic() - began, waiting: waitingKeys(host().process.manager) };
+}
+
+/** What a run that never ends may wait for. */
+function hintOf(runs: RunLog): string {
+  if (runs.running.length === 0) return '';
+  return (
+    '; does it wait for something real, as setTimeout, a file or a socket is? Real time does not pass here: ' +
+    'wait by the deps of the context (sleep(deps, ...)), and put what is real behind a fake'
+  );
 }
 
 /** A process that nobody has started, and one that is down while nothing is due that could start it again, have nothing to settle. */

@@ -396,6 +396,7 @@ export class StoreFace implements Store {
         return host.alive;
       },
       listen: (work) => host.listen(work),
+      late: (work) => host.settle(work, call),
       delayMs: () => (host.faults.empty ? 0 : host.faults.lateness(call)),
       ended: (ended) => this.#shared.watches.delete(ended),
     };

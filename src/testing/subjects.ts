@@ -5,11 +5,15 @@
  */
 const tellers = new WeakMap<object, object>();
 
-/** Remembers where an object, or the items of a list, came from; gives it back. */
+/** What objects come in: a list, a batch of a watch, an event or a version, a step of an iteration. */
+const parts = ['items', 'events', 'resource', 'value'] as const;
+
+/** Remembers where an object, or those in what was given, came from; gives it back. */
 export function remember<T>(result: T, teller: object): T {
   if (typeof result !== 'object' || result === null) return result;
   if ('metadata' in result) tellers.set(result, teller);
-  else if ('items' in result && Array.isArray(result.items)) for (const item of result.items as unknown[]) remember(item, teller);
+  else if (Array.isArray(result)) for (const item of result as unknown[]) remember(item, teller);
+  else for (const part of parts) if (part in result) remember((result as Record<string, unknown>)[part], teller);
   return result;
 }
 

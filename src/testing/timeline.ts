@@ -55,12 +55,15 @@ export function timelineOf(record: Record, subject: TimelineSubject = {}): reado
   }
   for (const run of record.runs) {
     if ((key !== undefined && run.key !== key) || run.outcome === 'stopping') continue;
-    // A run that ended with a write comes after it, in the same moment.
-    entries.push({ time: run.time, kind: 'run', text: describeRun(run), order: Number(run.lastRevision ?? 0) + 0.5 });
+    entries.push({ time: run.time, kind: 'run', text: describeRun(run), order: lastSeen(run) + 0.5 });
   }
-  return entries
-    .sort((a, b) => a.time - b.time || (a.order < 1 || b.order < 1 ? 0 : a.order - b.order))
-    .map(({ time, kind, text }) => ({ time, kind, text }));
+  return entries.sort((a, b) => a.time - b.time || a.order - b.order).map(({ time, kind, text }) => ({ time, kind, text }));
+}
+
+/** The newest revision that a run wrote, or was caused by: within one moment it comes after that. */
+function lastSeen({ lastRevision, causes }: RigRun): number {
+  const seen = causes.map((cause) => (cause.kind === 'change' ? Number(cause.revision) : 0));
+  return Math.max(Number(lastRevision ?? 0), ...seen);
 }
 
 /** The last `limit` lines of a story, with times counted from `start`. */

@@ -89,6 +89,38 @@ describe('the matchers', () => {
     expect(complaint(() => expect(rig).toBeReconciled())).toContain('its manager is stopped');
   });
 
+  it('know an object however it was read: by a wait, a watch, the history, a transaction, or from the record', async () => {
+    await using rig = await open();
+    const watch = rig.store.watch(Service, 'default', { initial: true });
+    const batch = rig.store.watch(Service, 'default', { initial: true }).batches();
+    await rig.settle();
+    await rig.advance('1m');
+    const services = rig.repo(Service);
+    const event = (await watch.next()).value;
+    const [first] = (await batch.next()).value?.events ?? [];
+    const found = [
+      await services.waitFor(web, 'Ready'),
+      event?.type === 'CREATED' ? event.resource : undefined,
+      first?.type === 'CREATED' ? first.resource : undefined,
+      rig.events({ type: Service }).at(-1)?.resource,
+      (await services.history(web))[0]?.resource,
+      await rig.store.transaction((tx) => tx.get(Service, 'default', 'web')),
+    ];
+    expect(found).toHaveLength(6);
+    for (const each of found) expect(each).toBeReconciled();
+  });
+
+  it('toHaveEvent does not take an event of an earlier object of the same name', async () => {
+    await using rig = await open();
+    await rig.settle();
+    await rig.advance('1m');
+    expect(await rig.repo(Service).get(web)).toHaveEvent('Started');
+    await rig.repo(Service).delete(web);
+    await rig.settle();
+    const next = await rig.store.createService(web);
+    expect(next).not.toHaveEvent('Started');
+  });
+
   it('toHaveEvent looks at reason, type and note, of an object or of all', async () => {
     await using rig = await open();
     await rig.settle();

@@ -233,6 +233,39 @@ describe('testRig', () => {
     expect(await run(5)).not.toBe(await run(6));
   });
 
+  it('tells what happened at one moment in the order it happened', async () => {
+    const looking = defineController({
+      name: 'looking',
+      for: Widget,
+      async reconcile({ object, repo }) {
+        if (object.spec.size < 4) await repo(Widget).patch(object, { spec: { size: object.spec.size + 1 } });
+      },
+    });
+    const idle = defineController({ name: 'idle', for: Widget, reconcile() {} });
+    await using rig = await testRig({ controllers: [looking, idle], objects: [[Widget, { name: 'a' }]] });
+    await rig.settle();
+    const lines = rig.timeline({ type: 'widget', ...a }).map(({ text }) => text);
+    // A run that wrote is told after what it wrote, and before what came next; one that wrote nothing after what caused it.
+    const places = lines.map((line) =>
+      Number(/^rev (\d)/.exec(line)?.[1] ?? Number(/ at (\d)/.exec(line)?.[1]) + (line.includes('1 write') ? 1.5 : 0.5)),
+    );
+    expect(places).toHaveLength(lines.length);
+    expect(places).toEqual([...places].sort((one, other) => one - other));
+    expect(places.slice(-1)[0]).toBe(4.5);
+  });
+
+  it('says so when it is asked for the runs of a controller it does not have', async () => {
+    await using rig = await testRig({ controllers: [maker] });
+    expect(() => rig.runs('makr')).toThrow(/no controller makr: it has maker/);
+    expect(rig.runs('maker')).toEqual([]);
+  });
+
+  it('says that a reconcile that never ends may wait for something real', async () => {
+    const stuck = defineController({ name: 'stuck', for: Widget, reconcile: () => new Promise<void>(() => {}), timeout: false });
+    await using rig = await testRig({ controllers: [stuck], objects: [[Widget, { name: 'a' }]] });
+    await expect(rig.settle()).rejects.toThrow(/stuck has default\/a in hand.*something real, as setTimeout.*sleep\(deps, \.\.\.\)/);
+  });
+
   it('tells the story of a key', async () => {
     await using rig = await testRig({
       controllers: [maker],

@@ -134,6 +134,7 @@ describe('simulate', () => {
   it('refuses what it cannot run', async () => {
     await expect(simulate(accept)).rejects.toThrow(/has no controllers/);
     await expect(simulate(sound, { seeds: 0 })).rejects.toThrow(/at least 1/);
+    await expect(simulate(sound, { faults: ['crsh' as never] })).rejects.toThrow(/no fault crsh: take some of crash, fail/);
     expect(() => defineScenario({ name: "it's", check: () => {} })).toThrow(/needs a name/);
     expect(() => defineScenario({ name: 'x' } as never)).toThrow(/needs a check/);
   });
@@ -280,6 +281,22 @@ describe('checkContract', () => {
       message: expect.stringContaining('keeps state outside the store') as string,
     });
     expect(error.message).toContain('controller once breaks its contract in "once"');
+  });
+
+  it('finds an event that each run records anew', async () => {
+    const chatty = (): ControllerDefinition =>
+      defineController({
+        name: 'chatty',
+        for: Widget,
+        reconcile({ status, event }) {
+          status({ phase: 'done' });
+          event('Normal', 'Synced', 'done');
+        },
+      }) as ControllerDefinition;
+    const scenario: Scenario = { name: 'chatty', objects: [[Widget, { name: 'a' }]], check: () => {} };
+    await expect(checkContract<unknown>(chatty, scenario)).rejects.toThrow(
+      /- idempotent: .* a further run of a converged object writes: controller\/chatty (created|changed) event/,
+    );
   });
 
   it('leaves checks out that are skipped, and stops where nothing can be said', async () => {

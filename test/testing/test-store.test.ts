@@ -313,6 +313,24 @@ describe('the faults of a TestStore', () => {
     expect(store.deps.clock.monotonic() - before).toBe(50);
   });
 
+  it('make an event late for a plain pull, which moves time that far', async () => {
+    await using store = new TestStore();
+    store.delay('watch', '5s');
+    const watch = store.watch(Service);
+    await store.createService({ name: 'web' });
+    expect((await watch.next()).value).toMatchObject({ type: 'CREATED', name: 'web' });
+    expect(store.deps.clock.monotonic()).toBe(5_000);
+  });
+
+  it('refuse a kind where the name of a type is meant', async () => {
+    await using store = new TestStore();
+    expect(() => store.failNext('get', 'no', { where: { type: 'ScalingOperation' } })).toThrow(
+      /no type "ScalingOperation".*"scaling_operation"/,
+    );
+    expect(() => store.cutWatches({ type: 'Service' })).toThrow(/no type "Service"/);
+    expect(store.cutWatches({ type: '*' })).toBe(0);
+  });
+
   it('cut watches, and what was missed comes to who resumes', async () => {
     const watch = store.watch(Service, undefined, { since: '0' });
     await store.createService({ name: 'a' });

@@ -88,6 +88,8 @@ export async function simulate<W>(scenario: Scenario<W>, options: SimulateOption
   const file = testFile();
   const { seeds = 100, seed: from = 1, faults = faultKinds } = options;
   if (!Number.isSafeInteger(seeds) || seeds < 1) throw new InvalidError(`seeds must be a whole number of at least 1, not ${String(seeds)}`);
+  const unknown = faults.find((kind) => !faultKinds.includes(kind));
+  if (unknown !== undefined) throw new InvalidError(`there is no fault ${unknown}: take some of ${faultKinds.join(', ')}`);
   const spec = specOf(scenario);
   const { name } = scenario;
   const asked = replayOf(name);
