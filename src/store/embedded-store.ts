@@ -13,7 +13,7 @@ import type { Deps } from './deps.js';
 import { KeyKeeper } from './encryption/key-keeper.js';
 import type { Secrets } from './encryption/secrets.js';
 import type { Engine, Key } from './engine.js';
-import { Form } from './form.js';
+import type { Form } from './form.js';
 import { addressOf, keyId, parseRevision } from './keys.js';
 import { ObjectCodec } from './object-codec.js';
 import type { CompiledOptions } from './options.js';

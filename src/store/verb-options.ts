@@ -49,7 +49,11 @@ const preconditions: Rule = (value) => {
   return undefined;
 };
 
-const write = { source: text, dryRun: flag, signal } satisfies Rules;
+const collection = { source: text, dryRun: flag, signal } satisfies Rules;
+const write = {
+  ...collection,
+  receipt: typed((value) => typeof value === 'object' && value !== null, 'must be an object'),
+} satisfies Rules;
 const update = { ...write, subresource: oneOf('status') } satisfies Rules;
 const select = { labelSelector: parsed, fieldSelector: parsed } satisfies Rules;
 const propagation = oneOf('background', 'foreground', 'orphan');
@@ -63,10 +67,10 @@ const rules = {
   apply: write,
   modify: update,
   delete: { ...write, preconditions, propagation },
-  deleteCollection: { ...write, ...select, propagation },
+  deleteCollection: { ...collection, ...select, propagation },
   rollback: { ...write, preconditions },
   watch: { ...select, since: parsed, initial: flag, bookmarks: flag, signal },
-  transaction: { retries: wholeFrom(0), source: text, signal },
+  transaction: { retries: wholeFrom(0), source: text, signal, receipt: write.receipt },
   getHistory: { limit: wholeFrom(1), before: parsed },
 } as const satisfies Record<string, Rules>;
 
