@@ -148,7 +148,11 @@ export function createSchemaCompiler(): (schema: JsonSchema) => SchemaCheck {
         // ajv would keep every schema it has seen; the function is all that is needed.
         ajv.removeSchema(prepared);
       }
-      return validate(value) ? undefined : (validate.errors ?? []);
+      if (validate(value)) return undefined;
+      const errors = validate.errors ?? [];
+      // They hold the values that are wrong, and the function would hold them until it is called again.
+      validate.errors = null;
+      return errors;
     };
   };
 }

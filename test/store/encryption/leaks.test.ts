@@ -1,9 +1,11 @@
 /** Real world: real keys, files and pages. */
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inspect } from 'node:util';
+import { fileURLToPath } from 'node:url';
+import { inspect, promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/schemas/index.js';
 import { createSecretRepo, lmdbEngine, memoryEngine } from '../../../src/store/index.js';
@@ -124,6 +126,14 @@ describe('a canary', () => {
       expect(lines.join('')).not.toContain(text);
     }
   }, 60_000);
+
+  it('is found in no snapshot of the heap once nobody holds it, whatever the store, its watches and informers have done with it', async () => {
+    const script = fileURLToPath(new URL('heap.process.ts', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', '--import', 'tsx', script, directory()]);
+    const { hits, control, canaries, held } = JSON.parse(stdout) as { hits: string[]; control: string[]; canaries: number; held: number };
+    expect([canaries, held, control.length]).toEqual([300, 2, 2]);
+    expect(hits).toEqual([]);
+  }, 120_000);
 
   it('is found in no backup that is made of a memory engine either', async () => {
     const engine = tapped(memoryEngine());
