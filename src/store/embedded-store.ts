@@ -124,7 +124,10 @@ export class EmbeddedStore implements Store {
       recover: (cause) => this.#queue.recover(cause),
     });
     this.#registry = new TypeRegistry({ meta: this.#engine.meta, strict: options.strictTypes });
-    parts.secrets.attach(() => this.#engine);
+    parts.secrets.attach({
+      engine: () => this.#engine,
+      isClear: (entry) => this.#codec.isObject(this.#registry.found(entry.key.type), entry),
+    });
     this.#premises = new Premises(this.#registry, parts.secrets);
     this.#codec = new ObjectCodec(options.codec, parts.secrets.sealer);
     const shared = {
@@ -174,9 +177,9 @@ export class EmbeddedStore implements Store {
       deps,
       secrets: parts.secrets,
       engine: () => this.#engine,
-      drain: () => this.#settled(),
+      premises: () => this.#premises.now,
+      reload: () => this.#premises.reload(this.#engine.meta),
       sealClear: (entry) => this.#codec.sealClear(this.#registry.found(entry.key.type), entry),
-      isClear: (entry) => this.#codec.isObject(this.#registry.found(entry.key.type), entry),
     });
     this.#writing = {
       ...shared,
@@ -260,7 +263,7 @@ export class EmbeddedStore implements Store {
     this.#unlisten = this.#engine.onForeignCommit(() => this.#queue.foreignAdvance());
     await this.#ages.load(this.#feed.visible);
     this.#compactor.start();
-    await this.#keys.start();
+    this.#keys.start();
   }
 
   get revision(): string {
@@ -395,17 +398,6 @@ export class EmbeddedStore implements Store {
   #address(type: TypeRef, namespace: string | undefined, name: string, use: 'read' | 'write'): { info: TypeInfo; key: Key } {
     const info = use === 'write' ? this.#registry.writable(type) : this.#registry.resolve(type);
     return { info, key: addressOf(info.type, namespace, name, info.scope) };
-  }
-
-  /** Resolves when what is planned by now has been committed, or planned anew; later writes are not waited for. */
-  #settled(): Promise<void> {
-    return this.#queue.submit<void>({
-      keys: [],
-      plan: () => {
-        const last = this.#states.lastChange('');
-        return { type: 'done', value: () => {}, dependsOn: typeof last === 'object' ? [last] : [] };
-      },
-    });
   }
 
   #caughtUp(revision: number): Promise<void> {

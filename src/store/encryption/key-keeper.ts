@@ -1,33 +1,34 @@
 /**
  * What a store does with its keys while it runs: one rotation at a time, the list of keys, dropping one.
  *
- * Invariants: a rotation is noted before its key seals anything, so one that is cut off is taken up again; a key is dropped
- * only after everything was looked at and nothing was found that needs it.
+ * Invariants: a rotation that is cut off is taken up again; one runs at a time, over all processes; a key is dropped only after
+ * everything was looked at and nothing was found that needs it.
  */
-import { AbortedError, ConflictError, ForbiddenError } from '../../schemas/index.js';
+import { AbortedError } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
-import type { Engine, Entry } from '../engine.js';
+import type { Engine, Entry, Premise } from '../engine.js';
 import { onAbort } from '../timing.js';
-import type { KeyStatus, RotateKeysOptions } from '../types.js';
-import { beginRotation, countKeys, hasRotation, runRotation } from './rotation.js';
-import type { KeyCounts } from './rotation.js';
-import type { RotationProgress, RotationReport } from '../types.js';
+import type { KeyStatus, RotateKeysOptions, RotationProgress, RotationReport } from '../types.js';
+import { underLease } from '../upkeep-lease.js';
+import { closedError } from '../write/not-written.js';
+import { runRotation } from './rotation.js';
 import type { Secrets } from './secrets.js';
 
 export interface KeeperHost {
   readonly deps: Deps;
   readonly secrets: Secrets;
   engine(): Engine;
-  drain(): Promise<void>;
+  premises(): readonly Premise[];
+  /** Takes in what others did to the premises. */
+  reload(): Promise<void>;
   sealClear(entry: Entry): Uint8Array | undefined;
-  isClear(entry: Entry): boolean;
 }
 
 export class KeyKeeper {
   readonly #host: KeeperHost;
   readonly #listeners = new Set<(progress: RotationProgress) => void>();
-  #abort = new AbortController();
-  #running: Promise<RotationReport> | undefined;
+  /** The rotation under way, and what ends it. */
+  #running: { readonly settled: Promise<void>; readonly abort: AbortController } | undefined;
   #progress: RotationProgress | undefined;
   #closed = false;
 
@@ -36,13 +37,19 @@ export class KeyKeeper {
   }
 
   /** Takes up a rotation that was cut off. */
-  async start(): Promise<void> {
-    this.#host.secrets.start();
-    if (this.#host.secrets.keyring.primary === undefined || !(await hasRotation(this.#host.engine()))) return;
-    this.#host.deps.logger.info({ key: this.#host.secrets.keyring.primary.id }, 'a rotation of keys that was cut off goes on');
-    this.#run().catch((error: unknown) => {
+  start(): void {
+    const { secrets, deps } = this.#host;
+    secrets.start();
+    if (!this.#isCutOff()) return;
+    deps.logger.info({ key: secrets.keyring.primary?.id }, 'a rotation of keys that was cut off goes on');
+    const abort = new AbortController();
+    this.#run(abort, async () => {
+      await secrets.reload();
+      // Another process may have finished it meanwhile.
+      return this.#isCutOff() ? this.#bringAll(abort.signal) : undefined;
+    }).catch((error: unknown) => {
       if (!this.#closed)
-        this.#host.deps.logger.error(
+        deps.logger.error(
           { err: error },
           'the rotation of keys failed; it goes on when rotateKeys() is called or the store is opened again',
         );
@@ -51,28 +58,23 @@ export class KeyKeeper {
 
   async stop(): Promise<void> {
     this.#closed = true;
-    this.#abort.abort();
     this.#host.secrets.stop();
-    await this.#running?.catch(() => {});
+    this.#running?.abort.abort(closedError());
+    await this.#running?.settled;
   }
 
-  async rotate(options: RotateKeysOptions = {}): Promise<RotationReport> {
-    const { secrets } = this.#host;
-    const { signal, onProgress } = options;
+  async rotate({ keys, signal, onProgress }: RotateKeysOptions = {}): Promise<RotationReport> {
+    const { secrets, deps } = this.#host;
+    const abort = new AbortController();
     if (signal?.aborted === true) throw new AbortedError('the rotation was aborted before it began', { cause: signal.reason });
-    // One that was cut off first comes to its end: two keys in motion would help nobody.
-    while (this.#running !== undefined) await this.#running.catch(() => {});
-    this.#running = this.#begin(options).finally(() => {
-      this.#running = undefined;
-    });
+    const unlisten = onAbort(signal, (reason) => abort.abort(reason));
     if (onProgress !== undefined) this.#listeners.add(onProgress);
-    const unlisten = onAbort(signal, (reason) => this.#abort.abort(reason));
     try {
-      const report = await this.#running;
-      this.#host.deps.logger.info(
-        { key: secrets.keyring.primary?.id, rewrapped: report.rewrapped, failed: report.failed.length },
-        'all secrets are under one key',
-      );
+      const report = await this.#run(abort, async () => {
+        await secrets.rotate({ keys, signal: abort.signal });
+        return this.#bringAll(abort.signal);
+      });
+      deps.logger.info({ key: report.key, rewrapped: report.rewrapped, failed: report.failed.length }, 'all secrets are under one key');
       return report;
     } finally {
       unlisten();
@@ -82,50 +84,24 @@ export class KeyKeeper {
 
   async list(): Promise<readonly KeyStatus[]> {
     const { secrets } = this.#host;
-    const record = await secrets.record();
-    await this.#host.drain();
-    const { sealed, unreadable } = await this.#count();
-    const known = Object.entries(record?.keys ?? {}).map(([id, key]) => ({
+    await secrets.reload();
+    const { record, keyring } = secrets;
+    const { versions, unreadable } = await secrets.count();
+    const status = (id: string, provider: string): KeyStatus => ({
       id,
-      provider: key.provider,
-      primary: id === secrets.keyring.primary?.id,
-      present: secrets.keyring.has(id),
-      versions: sealed.get(id) ?? 0,
+      provider,
+      primary: id === record?.primary,
+      present: keyring.find(id) !== undefined,
+      versions: versions.get(id) ?? 0,
       unreadable: unreadable.count,
-    }));
+    });
+    const known = Object.entries(record?.keys ?? {}).map(([id, { provider }]) => status(id, provider));
     // Named by what is sealed and remembered nowhere: a record of the keys that was lost, or content of another store.
-    const others = [...sealed]
-      .filter(([id]) => record?.keys[id] === undefined)
-      .map(([id, versions]) => ({
-        id,
-        provider: 'unknown',
-        primary: false,
-        present: secrets.keyring.has(id),
-        versions,
-        unreadable: unreadable.count,
-      }));
+    const others = [...versions.keys()].filter((id) => record?.keys[id] === undefined).map((id) => status(id, 'unknown'));
     return [...known, ...others];
   }
 
   async drop(id: string): Promise<void> {
-    const { record } = await this.#host.secrets.check(id);
-    await this.#host.drain();
-    const { sealed, unreadable } = await this.#count();
-    const refuse = (why: string): ConflictError =>
-      new ConflictError(
-        `key ${id} cannot be dropped: ${why}: restore them from a backup, or delete those objects and wait until their history is no longer kept`,
-        { details: { kind: 'key', name: id } },
-      );
-    if (unreadable.count > 0)
-      throw refuse(`${unreadable.count} kept versions are damaged and may need it (${unreadable.named.slice(0, 5).join(', ')})`);
-    const strange = [...sealed.keys()].filter((each) => record.keys[each] === undefined && !this.#host.secrets.keyring.has(each));
-    if (strange.length > 0)
-      throw refuse(`kept versions name key ${strange.slice(0, 5).join(', ')}, which this store never had, and may need it`);
-    const versions = sealed.get(id) ?? 0;
-    if (versions > 0)
-      throw new ConflictError(`key ${id} still seals ${versions} kept versions, history included: rotateKeys() first`, {
-        details: { kind: 'key', name: id },
-      });
     await this.#host.secrets.drop(id);
     this.#host.deps.logger.info({ key: id }, 'a key for secrets was dropped');
   }
@@ -140,52 +116,52 @@ export class KeyKeeper {
     };
   }
 
-  #count(): Promise<KeyCounts> {
-    return countKeys({
-      deps: this.#host.deps,
-      sealer: this.#host.secrets.sealer,
-      engine: () => this.#host.engine(),
-      isClear: (entry) => this.#host.isClear(entry),
-    });
+  #isCutOff(): boolean {
+    const { record, keyring } = this.#host.secrets;
+    return record?.rotating === true && keyring.primary !== undefined;
   }
 
-  async #begin({ keys }: RotateKeysOptions): Promise<RotationReport> {
-    const { secrets } = this.#host;
-    if (keys === undefined && secrets.keyring.primary === undefined) {
-      throw new ForbiddenError(
-        'this store has no key to rotate to: open it with secrets: { keys }, and with every key it was sealed with before',
-      );
-    }
-    const unfinished = await hasRotation(this.#host.engine());
-    if (!unfinished) await beginRotation(this.#host.engine(), '');
-    if (keys !== undefined) await secrets.load(keys);
-    else if (!unfinished) await secrets.renew();
-    return this.#pass();
-  }
-
-  #run(): Promise<RotationReport> {
-    this.#running = this.#pass().finally(() => {
+  /** Runs behind what is under way here, and what other processes have under way. */
+  async #run<T>(abort: AbortController, work: () => Promise<T>): Promise<T> {
+    const { signal } = abort;
+    while (this.#running !== undefined) await untilAborted(this.#running.settled, signal);
+    if (this.#closed) throw closedError();
+    const done = underLease(this.#host, signal, work);
+    const settled = done.then(
+      () => {},
+      () => {},
+    );
+    const running = { settled, abort };
+    this.#running = running;
+    try {
+      return await done;
+    } finally {
       this.#running = undefined;
-    });
-    return this.#running;
+    }
   }
 
-  #pass(): Promise<RotationReport> {
-    if (!this.#closed) this.#abort = new AbortController();
-    const { deps, secrets } = this.#host;
+  #bringAll(signal: AbortSignal): Promise<RotationReport> {
+    const { secrets, ...host } = this.#host;
     return runRotation({
-      deps,
+      ...host,
       sealer: secrets.sealer,
-      signal: this.#abort.signal,
-      primary: () => secrets.keyring.primary!.id,
-      engine: () => this.#host.engine(),
-      drain: () => this.#host.drain(),
-      sealClear: (entry) => this.#host.sealClear(entry),
-      isClear: (entry) => this.#host.isClear(entry),
+      signal,
+      primary: () => secrets.primary(),
+      finish: (key) => secrets.finish(key),
       progress: (now) => {
         this.#progress = now;
         for (const listener of this.#listeners) listener(now);
       },
     });
   }
+}
+
+/** @throws {AbortedError} */
+function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const unlisten = onAbort(signal, (reason) =>
+      reject(new AbortedError('the rotation was aborted before it began: another one was under way', { cause: reason })),
+    );
+    promise.then(resolve, reject).finally(unlisten);
+  });
 }

@@ -14,14 +14,20 @@ export interface KnownKey {
   readonly wrapped?: Uint8Array | undefined;
 }
 
-/** What a provider is told. */
-export interface KeyRequest {
+/** Whose keys are meant: stores that share a provider have keys of their own. */
+export interface KeyOwner {
   readonly storeId: string;
+}
+
+/** What a provider is told. */
+export interface KeyRequest extends KeyOwner {
   readonly deps: Pick<Deps, 'entropy' | 'clock' | 'scheduler' | 'logger'>;
   /** Empty for a store that has sealed nothing yet. */
   readonly known: readonly KnownKey[];
   /** The id of the key that seals, if the store remembers one. */
   readonly primary: string | undefined;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A master key as it is provided. */
@@ -33,10 +39,12 @@ export interface ProvidedKey {
 }
 
 export interface ProvidedKeys {
-  /** Seals from now on. */
-  readonly primary: ProvidedKey;
+  /** Seals from now on. Undefined when it cannot be had, or when there is none yet: then `create` is asked for one. */
+  readonly primary: ProvidedKey | undefined;
   /** Open what they once sealed. */
   readonly previous: readonly ProvidedKey[];
+  /** Why keys were left out that should be there; told when they turn out to be needed. */
+  readonly failures?: readonly unknown[] | undefined;
 }
 
 /**
@@ -45,14 +53,17 @@ export interface ProvidedKeys {
 export interface KeyProvider {
   /** For messages and stats. */
   readonly name: string;
-  /** Called when a store opens, and when keys are rotated. Known keys that it cannot give are left out. */
+  /**
+   * Called when a store opens, and when keys are rotated. Keys that it cannot give are left out, those it can are given all
+   * the same; it throws when it can give none.
+   */
   load(request: KeyRequest): Promise<ProvidedKeys>;
-  /** Makes a new key for `rotateKeys()`. Absent: new keys come from outside. */
+  /** Makes a new key: for a store that has none, and for `rotateKeys()`. Absent: new keys come from outside. */
   create?(request: KeyRequest): Promise<ProvidedKey>;
-  /** Removes a key that seals nothing any more. Absent: that is done outside. */
-  destroy?(id: string): Promise<void>;
+  /** Removes a key that seals nothing of its owner any more. Absent: that is done outside. */
+  destroy?(id: string, owner: KeyOwner): Promise<void>;
   /** Looks for a key that another process may have made, without waiting. */
-  find?(id: string): ProvidedKey | undefined;
+  find?(id: string, owner: KeyOwner): ProvidedKey | undefined;
 }
 
 /** Base64 of 32 bytes, blanks around it ignored. @throws {InvalidError} that says where, never what */

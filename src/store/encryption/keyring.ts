@@ -102,6 +102,7 @@ export class Keyring {
   readonly #keys = new Map<string, MasterKey>();
   readonly #find: (id: string) => MasterKey | undefined;
   #primary: MasterKey | undefined;
+  #wanted: string | undefined;
 
   /** `find` is asked for a key that is not here: another process may have made it meanwhile. */
   constructor(find: (id: string) => MasterKey | undefined = () => undefined) {
@@ -113,12 +114,22 @@ export class Keyring {
     return this.#primary;
   }
 
+  /** The id of the key that has to seal, whether it is here or not. */
+  get wanted(): string | undefined {
+    return this.#wanted;
+  }
+
   get ids(): readonly string[] {
     return [...this.#keys.keys()];
   }
 
   has(id: string): boolean {
     return this.#keys.has(id);
+  }
+
+  /** Without looking elsewhere. */
+  get(id: string): MasterKey | undefined {
+    return this.#keys.get(id);
   }
 
   find(id: string): MasterKey | undefined {
@@ -133,8 +144,9 @@ export class Keyring {
     if (!this.#keys.has(key.id)) this.#keys.set(key.id, key);
   }
 
-  /** Seals with this key from now on; it must have been added. */
+  /** Seals with this key from now on; with none when it is not here. */
   seal(id: string | undefined): void {
-    this.#primary = id === undefined ? undefined : this.#keys.get(id);
+    this.#wanted = id;
+    this.#primary = id === undefined ? undefined : this.find(id);
   }
 }

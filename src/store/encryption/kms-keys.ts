@@ -6,20 +6,23 @@
  * written; a seed is wrapped, and seen to unwrap again, before anything is sealed with it.
  */
 import { DecryptionError, InvalidError, parseDuration } from '../../schemas/index.js';
-import { sleep, withTimeout } from '../timing.js';
+import { sleep, throwIfAborted, withTimeout } from '../timing.js';
 import type { KeyProvider, KeyRequest, ProvidedKey } from './key-provider.js';
-import { KEY_BYTES } from './keyring.js';
+import { KEY_BYTES, masterKeyId } from './keyring.js';
 
 /** What a call to the service comes with. */
 export interface KmsCall {
   /** Identity of the store: pass it as encryption context, so that the service binds the seed to it. */
   readonly storeId: string;
-  /** Aborts when the call takes too long. */
+  /** Aborts when the call takes too long, or nobody waits for it any more. */
   readonly signal: AbortSignal;
 }
 
 export interface KmsKeysOptions {
-  /** For messages: the name of the service, or of the key in it. Default `kms`. */
+  /**
+   * For messages: the name of the service, or of the key in it. May change at any time; two services in one store are asked
+   * for fewer seeds that are not theirs when they have two. Default `kms`.
+   */
   readonly name?: string | undefined;
   /** Encrypts 32 bytes under the service's key. */
   wrap(seed: Uint8Array, call: KmsCall): Promise<Uint8Array>;
@@ -51,16 +54,18 @@ export function kmsKeys(options: KmsKeysOptions): KeyProvider {
       try {
         return await withTimeout(request.deps, (signal) => run({ storeId: request.storeId, signal }), {
           timeout,
+          signal: request.signal,
           what: `${name}: ${what}`,
         });
       } catch (error) {
+        throwIfAborted(request.signal, `${name}: ${what}`);
         if (attempt === attempts)
           throw new DecryptionError(
             `${name} could not ${what} after ${attempts} attempts: the store's secrets cannot be opened without it`,
             { cause: error },
           );
         request.deps.logger.warn({ err: error, attempt }, `${name} could not ${what}; it is asked again`);
-        await sleep(request.deps, FIRST_PAUSE * 2 ** (attempt - 1));
+        await sleep(request.deps, FIRST_PAUSE * 2 ** (attempt - 1), { signal: request.signal });
       }
     }
   };
@@ -76,25 +81,34 @@ export function kmsKeys(options: KmsKeysOptions): KeyProvider {
     return { bytes, wrapped: Uint8Array.from(wrapped) };
   };
 
+  const open = async (request: KeyRequest, id: string, wrapped: Uint8Array): Promise<ProvidedKey> => {
+    const bytes = await call(request, `unwrap the seed of key ${id}`, (context) => options.unwrap(Uint8Array.from(wrapped), context));
+    if (!(bytes instanceof Uint8Array) || masterKeyId(bytes) !== id)
+      throw new DecryptionError(`${name}: what it unwrapped is not the seed of key ${id}`);
+    return { bytes, wrapped };
+  };
+
   return {
     name,
     async load(request) {
-      if (request.known.length === 0) return { primary: await create(request), previous: [] };
-      const keys: ProvidedKey[] = [];
-      let primary: ProvidedKey | undefined;
-      for (const known of request.known) {
-        // A key without a wrapped seed came from another provider: it is that one's to give.
-        if (known.wrapped === undefined) continue;
-        const { wrapped } = known;
-        const bytes = await call(request, `unwrap the seed of key ${known.id}`, (context) =>
-          options.unwrap(Uint8Array.from(wrapped), context),
-        );
-        const key: ProvidedKey = { bytes, wrapped };
-        if (known.id === request.primary) primary = key;
-        keys.push(key);
-      }
-      primary ??= keys.at(-1) ?? (await create(request));
-      return { primary, previous: keys.filter((key) => key !== primary) };
+      const failures: unknown[] = [];
+      const tryOpen = async (id: string, wrapped: Uint8Array): Promise<ProvidedKey | undefined> => {
+        try {
+          return await open(request, id, wrapped);
+        } catch (error) {
+          throwIfAborted(request.signal, `${name}: loading keys`);
+          failures.push(error);
+          return undefined;
+        }
+      };
+      // A key without a wrapped seed came from another provider: it is that one's to give.
+      const offered = request.known.filter(({ wrapped }) => wrapped !== undefined);
+      const opened = await Promise.all(offered.map(({ id, wrapped }) => tryOpen(id, wrapped!)));
+      const keys = opened.filter((key) => key !== undefined);
+      // An older key does not take the place of one that cannot be had at the moment.
+      const sealing = offered.findIndex(({ id }) => id === request.primary);
+      const primary = sealing < 0 ? keys.at(-1) : opened[sealing];
+      return { primary, previous: keys.filter((key) => key !== primary), failures };
     },
     create,
   };

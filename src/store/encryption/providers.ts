@@ -6,7 +6,7 @@
  */
 import { DecryptionError, InvalidError } from '../../schemas/index.js';
 import { createKeyFile, readKeyFile } from './key-files.js';
-import type { KeyProvider, KeyRequest, ProvidedKey } from './key-provider.js';
+import type { KeyOwner, KeyProvider, KeyRequest, ProvidedKey } from './key-provider.js';
 import { parseKey } from './key-provider.js';
 import { KEY_BYTES, masterKeyId } from './keyring.js';
 
@@ -31,27 +31,30 @@ export function fileKeys(options: FileKeysOptions): KeyProvider {
   for (const each of [path, ...previous])
     if (typeof each !== 'string' || each === '')
       throw new InvalidError('fileKeys needs path, the name of a key file, and previous, a list of such names');
-  const read = async (file: string): Promise<ProvidedKey> => {
-    const bytes = await readKeyFile(file, groupReadable);
-    if (bytes === undefined) throw missing(`the key file ${file} does not exist`);
-    return { bytes };
-  };
   return {
     name: 'file',
     async load(request) {
-      let bytes = await readKeyFile(path, groupReadable);
-      if (bytes === undefined && create && request.known.length === 0) {
+      const failures: unknown[] = [];
+      const read = async (file: string, absent: string): Promise<ProvidedKey | undefined> => {
+        try {
+          const bytes = await readKeyFile(file, groupReadable);
+          if (bytes !== undefined) return { bytes };
+          failures.push(missing(absent));
+        } catch (error) {
+          failures.push(error);
+        }
+        return undefined;
+      };
+      if (create && request.known.length === 0 && (await readKeyFile(path, groupReadable)) === undefined)
         await createKeyFile(path, request.deps.entropy.bytes(KEY_BYTES), request.deps);
-        bytes = await readKeyFile(path, groupReadable);
-      }
-      if (bytes === undefined) {
-        throw missing(
-          request.known.length === 0
-            ? `the key file ${path} does not exist: make one (umask 077; openssl rand -base64 ${KEY_BYTES} > ${path}), or pass create: true`
-            : `the key file ${path} does not exist, and this store holds secrets sealed with ${names(request)}: restore the file`,
-        );
-      }
-      return { primary: { bytes }, previous: await Promise.all(previous.map(read)) };
+      const primary = await read(
+        path,
+        request.known.length === 0
+          ? `the key file ${path} does not exist: make one (umask 077; openssl rand -base64 ${KEY_BYTES} > ${path}), or pass create: true`
+          : `the key file ${path} does not exist, and this store holds secrets sealed with ${names(request)}: restore the file`,
+      );
+      const earlier = await Promise.all(previous.map((file) => read(file, `the key file ${file} does not exist`)));
+      return { primary, previous: earlier.filter((key) => key !== undefined), failures };
     },
   };
 }
@@ -68,16 +71,22 @@ export interface EnvironmentKeysOptions {
 /** Keys in environment variables. Child processes inherit them, and whoever may look at the process may read them: prefer a file. */
 export function environmentKeys(options: EnvironmentKeysOptions = {}): KeyProvider {
   const { variable = 'RUNE_SECRETS_KEY', previous = [], environment = process.env } = options;
-  const read = (name: string): ProvidedKey => {
-    const text = environment[name];
-    if (text === undefined || text === '')
-      throw missing(`the environment variable ${name} is not set: it must hold base64 of ${KEY_BYTES} bytes`);
-    return { bytes: parseKey(text, `the environment variable ${name}`) };
-  };
   return {
     name: 'environment',
     async load() {
-      return { primary: read(variable), previous: previous.map(read) };
+      const failures: unknown[] = [];
+      const read = (name: string): ProvidedKey | undefined => {
+        const text = environment[name];
+        try {
+          if (text !== undefined && text !== '') return { bytes: parseKey(text, `the environment variable ${name}`) };
+          failures.push(missing(`the environment variable ${name} is not set: it must hold base64 of ${KEY_BYTES} bytes`));
+        } catch (error) {
+          failures.push(error);
+        }
+        return undefined;
+      };
+      const primary = read(variable);
+      return { primary, previous: previous.map(read).filter((key) => key !== undefined), failures };
     },
   };
 }
@@ -90,31 +99,30 @@ export function ephemeralKeys(): KeyProvider {
   return vaultKeys('ephemeral', new Map());
 }
 
-/** Keys kept in a map, which lives as long as the data does (a piece of memory). */
+/** Keys kept in a map, which lives as long as the data does (a piece of memory); each store has its own. */
 export function vaultKeys(name: string, vault: Map<string, Uint8Array>): KeyProvider {
+  const place = ({ storeId }: KeyOwner, id: string): string => `${storeId} ${id}`;
   const make = (request: KeyRequest): Uint8Array => {
     const bytes = request.deps.entropy.bytes(KEY_BYTES);
-    vault.set(masterKeyId(bytes), bytes);
+    vault.set(place(request, masterKeyId(bytes)), bytes);
     return bytes;
   };
   return {
     name,
     async load(request) {
-      if (request.known.length > 0 && !request.known.some(({ id }) => vault.has(id))) {
+      const own = [...vault].filter(([at]) => at.startsWith(place(request, ''))).map(([, bytes]) => bytes);
+      if (request.known.length > 0 && !request.known.some(({ id }) => vault.has(place(request, id)))) {
         throw missing(`the ${name} key that this store was sealed with (${names(request)}) went with the process that made it`);
       }
-      const current =
-        (request.primary === undefined ? undefined : vault.get(request.primary)) ?? [...vault.values()].at(-1) ?? make(request);
-      return {
-        primary: { bytes: current },
-        previous: [...vault.values()].filter((bytes) => bytes !== current).map((bytes) => ({ bytes })),
-      };
+      const sealing = request.primary === undefined ? undefined : vault.get(place(request, request.primary));
+      const current = sealing ?? own.at(-1) ?? make(request);
+      return { primary: { bytes: current }, previous: own.filter((bytes) => bytes !== current).map((bytes) => ({ bytes })) };
     },
     async create(request) {
       return { bytes: make(request) };
     },
-    async destroy(id) {
-      vault.delete(id);
+    async destroy(id, owner) {
+      vault.delete(place(owner, id));
     },
   };
 }

@@ -7,5 +7,5 @@ export { generatedKeys } from './generated-keys.js';
 export type { GeneratedKeysOptions } from './generated-keys.js';
 export { kmsKeys } from './kms-keys.js';
 export type { KmsCall, KmsKeysOptions } from './kms-keys.js';
-export type { KeyProvider, KeyRequest, KnownKey, ProvidedKey, ProvidedKeys } from './key-provider.js';
+export type { KeyOwner, KeyProvider, KeyRequest, KnownKey, ProvidedKey, ProvidedKeys } from './key-provider.js';
 export type { SecretsOptions } from './secrets.js';

@@ -2,12 +2,13 @@
  * Brings every kept version to the key that seals now: its data key is wrapped anew, its content stays as it is.
  *
  * Invariants: no revision, no event; a version that changes meanwhile is left alone and found again. The place reached is
- * remembered, so a rotation that was killed goes on where it was, in any process. It ends when a whole pass found nothing.
+ * remembered, so a rotation that was killed goes on where it was, in any process. It ends when a whole pass found nothing: what
+ * is committed meanwhile is under the key that seals. Two at once do each other no harm.
  */
 import { AbortedError, isCorrupt, isDecryption } from '../../schemas/index.js';
 import type { Deps } from '../deps.js';
 import type { RotationProgress, RotationReport } from '../types.js';
-import type { Engine, Entry, Rewrite, VersionPosition } from '../engine.js';
+import type { Engine, Entry, Premise, Rewrite, VersionPosition } from '../engine.js';
 import { describeKey } from '../keys.js';
 import type { KeyedSealer } from './sealer.js';
 
@@ -15,17 +16,34 @@ export interface RotationHost {
   readonly deps: Deps;
   readonly sealer: KeyedSealer;
   readonly signal: AbortSignal;
-  primary(): string;
   engine(): Engine;
-  /** Waits until what was sealed with an earlier key and is on its way has been committed. */
-  drain(): Promise<void>;
+  /** The id of the key that seals. @throws {ForbiddenError} when this process does not have it */
+  primary(): string;
+  /** What the present sealing rests on. */
+  premises(): readonly Premise[];
+  /** Takes in what others did to the premises. */
+  reload(): Promise<void>;
   /** Sealed bytes for an entry that lies in the clear and should not. */
   sealClear(entry: Entry): Uint8Array | undefined;
-  /** Whether an entry that is no envelope is what it should be, in the clear. */
-  isClear(entry: Entry): boolean;
+  /** Notes that everything is under this key; false when another one seals by now. */
+  finish(key: string): Promise<boolean>;
   progress(now: RotationProgress): void;
 }
 
+/** What is kept, by the key it needs. */
+export interface KeyCounts {
+  /** Versions by the id of the key that seals them. */
+  readonly versions: ReadonlyMap<string, number>;
+  /** Damaged versions, of which nobody can say which key they need; the first hundred are named. */
+  readonly unreadable: { readonly count: number; readonly named: readonly string[] };
+}
+
+export interface CountHost extends Pick<RotationHost, 'deps' | 'sealer' | 'engine'> {
+  /** Whether an entry that is no envelope is what it should be, in the clear. */
+  isClear(entry: Entry): boolean;
+}
+
+/** The place that a rotation has reached. */
 interface RotationRecord {
   readonly key: string;
   readonly rewrapped: number;
@@ -42,40 +60,44 @@ const STEP_BYTES = 1024 * 1024;
 const STEPS_A_NOTE = 16;
 const MOST_FAILED = 100;
 
-/** Whether a rotation was begun and not finished. */
-export async function hasRotation(engine: Engine): Promise<boolean> {
-  return (await engine.meta.get(META_NAME)) !== undefined;
-}
-
-/** Notes that one begins, before its key seals anything. */
-export async function beginRotation(engine: Engine, key: string): Promise<void> {
-  await engine.meta.set(META_NAME, JSON.stringify({ key, rewrapped: 0 } satisfies RotationRecord));
-}
-
-/** Runs until everything is on the primary key. @throws {AbortedError} when stopped; it goes on from there next time */
+/** Brings everything to the key that seals, whichever that is by then. @throws {AbortedError} when stopped; it goes on from there next time */
 export async function runRotation(host: RotationHost): Promise<RotationReport> {
-  const key = host.primary();
+  for (;;) {
+    const key = host.primary();
+    const report = await bringTo(host, key);
+    if (report === undefined) continue;
+    await host.engine().meta.set(META_NAME, undefined);
+    if (await host.finish(key)) return report;
+  }
+}
+
+/** Undefined when another key seals by now. */
+async function bringTo(host: RotationHost, key: string): Promise<RotationReport | undefined> {
   const noted = parse(await host.engine().meta.get(META_NAME));
   // A note for another key says nothing about how far this one is.
   let after = noted?.key === key ? noted.after : undefined;
   let rewrapped = noted?.key === key ? noted.rewrapped : 0;
   for (let pass = 1; ; pass += 1) {
-    await host.drain();
     const whole = after === undefined;
     const outcome = await runPass(host, { key, pass, after, rewrapped });
+    if (outcome === undefined) return undefined;
     rewrapped = outcome.rewrapped;
     after = undefined;
-    if (whole && outcome.changed === 0) {
-      await host.engine().meta.set(META_NAME, undefined);
-      return { key, pass, scanned: outcome.scanned, rewrapped, failed: outcome.failed };
-    }
+    if (whole && outcome.changed === 0) return { key, pass, scanned: outcome.scanned, rewrapped, failed: outcome.failed };
   }
+}
+
+interface PassOutcome {
+  readonly scanned: number;
+  readonly rewrapped: number;
+  readonly changed: number;
+  readonly failed: readonly string[];
 }
 
 async function runPass(
   host: RotationHost,
   from: { readonly key: string; readonly pass: number; readonly after: VersionPosition | undefined; readonly rewrapped: number },
-): Promise<{ readonly scanned: number; readonly rewrapped: number; readonly changed: number; readonly failed: readonly string[] }> {
+): Promise<PassOutcome | undefined> {
   const { key, pass } = from;
   const failed: string[] = [];
   let { after, rewrapped } = from;
@@ -86,7 +108,9 @@ async function runPass(
     if (host.signal.aborted)
       throw new AbortedError('the rotation of keys was stopped; it goes on when the store is opened again', { cause: host.signal.reason });
     const { entries, more } = await host.engine().walk({}, { after, limit });
+    if (host.primary() !== key) return undefined;
     limit = nextStep(entries);
+    const premises = host.premises();
     const rewrites: Rewrite[] = [];
     for (const entry of entries) {
       try {
@@ -98,8 +122,10 @@ async function runPass(
       }
     }
     if (rewrites.length > 0) {
-      const count = (await host.engine().rewrite(rewrites)) ?? 0;
-      rewrapped += count;
+      const count = await host.engine().rewrite(rewrites, premises);
+      // What was left as it was is found by the next pass.
+      if (count === undefined) await host.reload();
+      rewrapped += count ?? 0;
       changed += rewrites.length;
     }
     scanned += entries.length;
@@ -125,17 +151,9 @@ function nextStep(entries: readonly Entry[]): number {
   return Math.max(LEAST_STEP, Math.min(MOST_STEP, Math.floor((STEP_BYTES * entries.length) / bytes)));
 }
 
-/** What is kept, by the key it needs. */
-export interface KeyCounts {
-  /** Versions by the id of the key that seals them. */
-  readonly sealed: ReadonlyMap<string, number>;
-  /** Damaged versions, of which nobody can say which key they need; the first hundred are named. */
-  readonly unreadable: { readonly count: number; readonly named: readonly string[] };
-}
-
-/** How many kept versions each key seals. */
-export async function countKeys(host: Pick<RotationHost, 'deps' | 'sealer' | 'engine' | 'isClear'>): Promise<KeyCounts> {
-  const sealed = new Map<string, number>();
+/** How many kept versions each key seals: of all that is committed. */
+export async function countKeys(host: CountHost): Promise<KeyCounts> {
+  const versions = new Map<string, number>();
   const named: string[] = [];
   let count = 0;
   let after: VersionPosition | undefined;
@@ -150,19 +168,19 @@ export async function countKeys(host: Pick<RotationHost, 'deps' | 'sealer' | 'en
       const id = keyOf(host, entry, value);
       if (id === 'none') continue;
       if (id !== undefined) {
-        sealed.set(id, (sealed.get(id) ?? 0) + 1);
+        versions.set(id, (versions.get(id) ?? 0) + 1);
         continue;
       }
       count += 1;
       if (named.length < MOST_FAILED) named.push(`${describeKey(key)} at revision ${revision}`);
     }
-    if (!more || entries.length === 0) return { sealed, unreadable: { count, named } };
+    if (!more || entries.length === 0) return { versions, unreadable: { count, named } };
     await host.deps.scheduler.turn();
   }
 }
 
 /** The key that a version needs; undefined when that cannot be told. */
-function keyOf(host: Pick<RotationHost, 'sealer' | 'isClear'>, entry: Entry, value: Uint8Array): string | undefined {
+function keyOf(host: Pick<CountHost, 'sealer' | 'isClear'>, entry: Entry, value: Uint8Array): string | undefined {
   if (!host.sealer.owns(value)) return host.isClear(entry) ? 'none' : undefined;
   try {
     return host.sealer.keyOf(value, entry.key);

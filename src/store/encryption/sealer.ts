@@ -284,7 +284,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
   return {
     seal(paths, identity, object, codec) {
       const primary = keyring.primary;
-      if (primary === undefined) throw noKey(identity.key);
+      if (primary === undefined) throw noKey(identity.key, keyring.wanted);
       const shape = shapeOf(paths);
       const values: unknown[] = [];
       const causes: Cause[] = [];
@@ -374,7 +374,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
 
     rewrap(value, key) {
       const primary = keyring.primary;
-      if (primary === undefined) throw noKey(key);
+      if (primary === undefined) throw noKey(key, keyring.wanted);
       if (keyIdOf(value, key) === primary.id) return undefined;
       const envelope = parseEnvelope(value, key);
       const dataKey = dataKeyOf(keyring, { identity: { key }, envelope });
@@ -489,11 +489,11 @@ function damaged(key: Key, why: string, cause?: unknown): CorruptError {
   return new CorruptError(`the sealed content of ${describeKey(key)} is damaged: ${why}`, { details: detailsOf(key), cause });
 }
 
-function noKey(key: Key): ForbiddenError {
+function noKey(key: Key, wanted: string | undefined): ForbiddenError {
   return new ForbiddenError(
-    `${describeKey(key)} holds secrets and this store has no key to seal them with: open it with secrets: { keys }, for example fileKeys({ path }), and with every key it was sealed with before`,
-    {
-      details: detailsOf(key),
-    },
+    wanted === undefined
+      ? `${describeKey(key)} holds secrets and this store has no key to seal them with: open it with secrets: { keys }, for example fileKeys({ path })`
+      : `${describeKey(key)} holds secrets, the store seals them with key ${wanted}, and this process does not have it: give it that key (secrets: { keys, previous }) and open the store again`,
+    { details: detailsOf(key) },
   );
 }

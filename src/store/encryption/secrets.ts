@@ -1,18 +1,33 @@
 /**
- * The keys of an open store: loads them, holds them against what the store remembers, follows what other processes change.
+ * The keys of an open store: loads them, holds them against what the store remembers, changes them, follows other processes.
  *
  * Invariants: a store never opens with a key missing that its secrets are sealed with, unless told to lock those secrets;
  * a key is remembered before anything is sealed with it; the record changes by compare-and-swap, so that processes that
- * open one store together agree.
+ * open one store together agree. This process seals with the key that the record names, as it knows it, or not at all.
  */
-import { ConflictError, DecryptionError, InvalidError, NotFoundError } from '../../schemas/index.js';
+import {
+  ConflictError,
+  DecryptionError,
+  ForbiddenError,
+  InvalidError,
+  NotFoundError,
+  isForbidden,
+  isInvalid,
+  isStatusError,
+} from '../../schemas/index.js';
 import type { Deps, Timer } from '../deps.js';
-import type { Engine, EngineMeta } from '../engine.js';
-import type { KeyProvider, KeyRequest, ProvidedKey } from './key-provider.js';
-import { knownKeys, readKeyRecord, withKey, withoutKey, writeKeyRecord } from './key-record.js';
-import type { KeyRecord } from './key-record.js';
+import type { Engine, EngineMeta, Entry } from '../engine.js';
+import { abortedError, sleep } from '../timing.js';
+import { closedError } from '../write/not-written.js';
+import type { KeyProvider } from './key-provider.js';
+import { readKeyRecord, withNext, withPrimary, withoutKey, writeKeyRecord } from './key-record.js';
+import type { GivenKey, KeyRecord } from './key-record.js';
+import { askForMissing, askProvider, createKey } from './key-source.js';
+import type { Gathered, KeySource } from './key-source.js';
 import { Keyring, masterKey } from './keyring.js';
 import type { MasterKey } from './keyring.js';
+import { countKeys } from './rotation.js';
+import type { KeyCounts } from './rotation.js';
 import { createSealer } from './sealer.js';
 import type { KeyedSealer } from './sealer.js';
 
@@ -25,7 +40,10 @@ export interface SecretsOptions {
   readonly keys?: KeyProvider | undefined;
   /** Where earlier keys come from, while moving from one provider to another. */
   readonly previous?: readonly KeyProvider[] | undefined;
-  /** What a key does that is missing: refuses to open the store (the default), or locks what it sealed and leaves the rest usable. */
+  /**
+   * What a key does that is missing and needed, because it seals or because something is sealed with it: refuses to open the
+   * store (the default), or locks what it sealed and leaves the rest usable.
+   */
   readonly missing?: 'refuse' | 'lock' | undefined;
   /**
    * What becomes of sensitive values that lie in the clear, because the field was marked after they were written: they are
@@ -46,16 +64,16 @@ export interface SecretsHost {
   readonly storeId: string;
   readonly deps: Deps;
   engine(): Engine;
-}
-
-/** A key that a provider gave, as this store uses it. */
-interface Given {
-  readonly key: MasterKey;
-  readonly wrapped: Uint8Array | undefined;
+  /** Whether an entry that is no envelope is what it should be, in the clear. */
+  isClear(entry: Entry): boolean;
 }
 
 /** How often what other processes did to the keys is looked at, ms. */
 export const KEY_BEAT = 2000;
+/** How long others have to get a key that seals next from their provider, once they have seen it announced, ms; at least. */
+const FETCH_TIME = 1000;
+/** A key that could not be had is asked for less and less often, down to this, ms. */
+const LONGEST_PAUSE = 60_000;
 /** How long a key that was not found is not looked for again, ms. */
 const MISS_PAUSE = 1000;
 /** Ids remembered as not found; more than a store ever has. */
@@ -76,11 +94,12 @@ export function compileSecrets(options: SecretsOptions | undefined, otherwise: K
 
 /** Loads the keys and checks them. @throws {DecryptionError} when one is wrong or missing */
 export async function openSecrets(
-  host: Omit<SecretsHost, 'engine'> & { readonly engine: Engine },
+  host: Pick<SecretsHost, 'storeId' | 'deps'> & { readonly engine: Engine },
   options: CompiledSecrets,
 ): Promise<Secrets> {
   const { engine, ...rest } = host;
-  const secrets = new Secrets({ ...rest, engine: () => engine }, options);
+  // Before types are known, what is no envelope is taken for what it should be.
+  const secrets = new Secrets({ ...rest, engine: () => engine, isClear: () => true }, options);
   await secrets.load();
   return secrets;
 }
@@ -90,10 +109,17 @@ export class Secrets {
   readonly keyring: Keyring;
   #host: SecretsHost;
   #options: CompiledSecrets;
+  /** The record as last read or written here, and its text. What seals is what it names. */
   #text: string | undefined;
+  #record: KeyRecord | undefined;
+  /** Missing since the store was opened: those who might have them have been asked. */
+  #lost: ReadonlySet<string> = new Set();
   #timer: Timer | undefined;
-  #stopped = false;
+  readonly #ended = new AbortController();
   readonly #misses = new Map<string, number>();
+  /** When a missing key is asked for again, and how long after that. */
+  #askAt = 0;
+  #pause = KEY_BEAT;
 
   constructor(host: SecretsHost, options: CompiledSecrets) {
     this.#host = host;
@@ -112,14 +138,13 @@ export class Secrets {
     return this.#text;
   }
 
-  /** Takes in what others did to the keys. */
-  async reload(meta: EngineMeta): Promise<void> {
-    await this.#follow(meta);
+  get record(): KeyRecord | undefined {
+    return this.#record;
   }
 
   /** The store's engine may be opened anew: from here on it is asked for. */
-  attach(engine: () => Engine): void {
-    this.#host = { ...this.#host, engine };
+  attach(store: Pick<SecretsHost, 'engine' | 'isClear'>): void {
+    this.#host = { ...this.#host, ...store };
   }
 
   /** Begins to follow what other processes do. */
@@ -128,59 +153,67 @@ export class Secrets {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#ended.abort(closedError());
     this.#timer?.cancel();
   }
 
-  /** Reads keys and record, and brings them together; `keys` replaces the provider. */
-  async load(keys?: KeyProvider): Promise<void> {
-    if (keys !== undefined) {
-      const { keys: before, previous } = this.#options;
-      this.#options = compileSecrets(
-        { ...this.#options, keys, previous: before === undefined ? previous : [before, ...previous] },
-        undefined,
-      );
-    }
-    for (;;) if (await this.#load()) return;
+  /** Reads keys and record, and brings them together. @throws {DecryptionError} when a key is missing that may not be */
+  async load(): Promise<void> {
+    while (!(await this.#load()));
   }
 
-  /** Makes a new key primary, if the provider makes keys. */
-  async renew(): Promise<void> {
-    const provider = this.#options.keys;
-    if (provider?.create === undefined) return;
-    const { record } = await readKeyRecord(this.#host.engine().meta);
-    const provided = await provider.create(this.#request(provider, record));
-    const key = this.#admit(provided);
-    for (;;) {
-      const { text, record: current } = await readKeyRecord(this.#host.engine().meta);
-      if (await this.#write(withKey(current, key, provider.name, provided.wrapped), text)) break;
-    }
-    this.keyring.seal(key.id);
+  /** Takes in what others did to the keys. Waits for no provider. */
+  async reload(meta: EngineMeta = this.#host.engine().meta): Promise<void> {
+    const { text, record } = await readKeyRecord(meta);
+    if (text !== this.#text) this.#adopt(text, record);
   }
 
-  /** Forgets a key that seals nothing. @throws {NotFoundError} @throws {ConflictError} for the key that seals */
+  /**
+   * Begins a rotation: another key seals from now on, if there is one to take, or the same when one that was begun is to be
+   * finished. Noted together with the key, so that nothing is half begun, whatever happens.
+   */
+  async rotate({ keys, signal }: { readonly keys?: KeyProvider | undefined; readonly signal: AbortSignal }): Promise<void> {
+    await this.reload();
+    const { clock } = this.#host.deps;
+    const began = clock.monotonic();
+    const given = keys === undefined ? await this.#next(signal) : await this.#from(keys, signal);
+    this.keyring.add(given.key);
+    await this.#announce(given, clock.monotonic() - began, signal);
+    await this.#change((record) => ({ ...withPrimary(record, given), rotating: true }));
+    if (keys === undefined) return;
+    const { keys: before, previous } = this.#options;
+    this.#options = { ...this.#options, keys, previous: before === undefined ? previous : [before, ...previous] };
+  }
+
+  /** The id of the key that seals. @throws {ForbiddenError} when this process does not have it */
+  primary(): string {
+    const { primary, wanted } = this.keyring;
+    if (primary === undefined) throw nothingToRotate(wanted);
+    return primary.id;
+  }
+
+  /** Notes that everything is under a key. False when another one seals by now. */
+  async finish(key: string): Promise<boolean> {
+    await this.#change((record) => (record?.primary === key && record.rotating === true ? { ...record, rotating: undefined } : undefined));
+    return this.#record?.primary === key;
+  }
+
+  /** Forgets a key that seals nothing. @throws {NotFoundError} @throws {ConflictError} when something needs it */
   async drop(id: string): Promise<void> {
     for (;;) {
-      const { text, record } = await this.check(id);
-      if (await this.#write(withoutKey(record, id), text)) break;
+      await this.reload();
+      const [text, record] = [this.#text, this.#record];
+      checkDroppable(record, id);
+      // While the record stays as it is, nothing more is sealed with this key: what is counted is all there will be.
+      checkUnused(id, await this.count(), (each) => record!.keys[each] !== undefined || this.keyring.find(each) !== undefined);
+      if (await this.#write(withoutKey(record!, id), text)) break;
     }
-    for (const provider of this.#providers()) await provider.destroy?.(id);
+    for (const provider of this.#providers()) await provider.destroy?.(id, { storeId: this.#host.storeId });
   }
 
-  /** @throws {NotFoundError} @throws {ConflictError} when the key cannot be dropped, whatever uses it */
-  async check(id: string): Promise<{ readonly text: string | undefined; readonly record: KeyRecord }> {
-    const { text, record } = await readKeyRecord(this.#host.engine().meta);
-    if (record === undefined || !Object.hasOwn(record.keys, id))
-      throw new NotFoundError(`this store has no key ${id}: keys() lists those it has`, { details: { kind: 'key', name: id } });
-    if (record.primary === id)
-      throw new ConflictError(`key ${id} seals what is written now: rotateKeys() first, then drop it`, {
-        details: { kind: 'key', name: id },
-      });
-    return { text, record };
-  }
-
-  record(): Promise<KeyRecord | undefined> {
-    return readKeyRecord(this.#host.engine().meta).then(({ record }) => record);
+  /** How many kept versions each key seals. */
+  count(): Promise<KeyCounts> {
+    return countKeys({ ...this.#host, sealer: this.sealer });
   }
 
   #providers(): readonly KeyProvider[] {
@@ -188,87 +221,133 @@ export class Secrets {
     return keys === undefined ? previous : [keys, ...previous];
   }
 
-  /** `given`: keys that other providers gave already, and this one need not have. */
-  #request(provider: KeyProvider, record: KeyRecord | undefined, given: ReadonlySet<string> = new Set()): KeyRequest {
+  #source(have: ReadonlySet<string>, signal: AbortSignal = this.#ended.signal): KeySource {
     const { storeId, deps } = this.#host;
-    return { storeId, deps, known: knownKeys(record, provider.name).filter(({ id }) => !given.has(id)), primary: record?.primary };
+    return { storeId, deps, providers: this.#providers(), record: this.#record, have, signal };
   }
 
   async #load(): Promise<boolean> {
-    const { meta } = this.#host.engine();
-    const { keys: provider, missing } = this.#options;
-    const { text, record } = await readKeyRecord(meta);
-    this.#text = text;
-    const provided = await this.#provided(provider, record);
-    const mine = new Map<string, MasterKey>();
-    for (const { key } of provided.all) mine.set(key.id, key);
-    const lost = Object.keys(record?.keys ?? {}).filter((id) => mine.get(id)?.check !== record!.keys[id]!.check);
-    if (lost.length > 0 && missing === 'refuse') throw missingKeys(lost, [...mine.keys()], this.#providers());
-    for (const [id, key] of mine) if (!lost.includes(id)) this.keyring.add(key);
-    if (provided.primary === undefined) {
-      this.keyring.seal(undefined);
+    const { keys: provider, previous, missing } = this.#options;
+    const { text, record } = await readKeyRecord(this.#host.engine().meta);
+    this.#record = record;
+    // The earlier providers first: what they give the new one need not have.
+    const earlier = await askForMissing(this.#source(NONE), previous);
+    const source = this.#source(new Set(earlier.all.map(({ key }) => key.id)));
+    const own = provider === undefined ? NOTHING_GIVEN : await askProvider(source, provider);
+    const failures = [...own.failures, ...earlier.failures];
+    for (const { key } of [...earlier.all, ...own.all]) this.keyring.add(key);
+    const lost = Object.entries(record?.keys ?? {}).filter(([id, { check }]) => this.keyring.get(id)?.check !== check);
+    const needed = await this.#needed(lost.map(([id]) => id));
+    if (missing === 'refuse') {
+      // What is there and must not be used is to be mended; what is not there may not be missed.
+      const wrong = failures.find((error) => isForbidden(error) || isInvalid(error));
+      if (wrong !== undefined) throw wrong;
+      if (own.primary === undefined && own.failures.length > 0) throw noPrimary(provider!, own.failures);
+      if (needed.length > 0) throw missingKeys(needed, this.#providers(), this.keyring, failures[0]);
+    }
+    for (const error of failures)
+      this.#host.deps.logger.warn({ err: error }, 'a key cannot be had; whatever is sealed with it stays locked');
+    this.#lost = new Set(lost.map(([id]) => id));
+    // Which key is the right one is not known while one is missing: then nothing is sealed with one that nobody may ever have again.
+    const isFree = needed.length === 0 && own.failures.length === 0;
+    const primary = own.primary ?? (isFree ? await this.#made(source, provider) : undefined);
+    if (needed.length > 0 || primary === undefined || record?.primary === primary.key.id) {
+      this.#adopt(text, record);
       return true;
     }
-    const primary = provided.primary.key;
-    const isNew = record === undefined || record.primary !== primary.id || !Object.hasOwn(record.keys, primary.id);
-    if (isNew && lost.length > 0) {
-      // Which key is the right one is not known: nothing is sealed with one that nobody may ever have again.
-      this.keyring.seal(undefined);
-      return true;
-    }
-    const wrapped = provided.primary.wrapped;
-    if (isNew && !(await this.#write(withKey(record, primary, provider!.name, wrapped), text))) return false;
-    this.keyring.seal(primary.id);
-    if (isNew && record !== undefined) {
+    this.keyring.add(primary.key);
+    if (!(await this.#write(withPrimary(record, primary), text))) return false;
+    if (record !== undefined) {
       this.#host.deps.logger.info(
-        { key: primary.id, before: record.primary },
+        { key: primary.key.id, before: record.primary },
         'secrets are sealed with another key from now on; rotateKeys() brings what is there to it',
       );
     }
     return true;
   }
 
-  async #provided(
-    provider: KeyProvider | undefined,
-    record: KeyRecord | undefined,
-  ): Promise<{ readonly primary: Given | undefined; readonly all: readonly Given[] }> {
-    const all: Given[] = [];
-    const given = new Set<string>();
-    let primary: Given | undefined;
-    // The earlier providers first: what they give the new one need not have. A new store has nothing to ask them for.
-    for (const each of [...(record === undefined ? [] : this.#options.previous), ...(provider === undefined ? [] : [provider])]) {
-      let keys;
-      try {
-        keys = await each.load(this.#request(each, record, each === provider ? given : undefined));
-      } catch (error) {
-        if (this.#options.missing !== 'lock') throw error;
-        this.#host.deps.logger.warn({ err: error }, 'keys cannot be had; what they sealed stays locked');
-        continue;
-      }
-      for (const [index, one] of [keys.primary, ...keys.previous].entries()) {
-        const mine: Given = { key: this.#master(one), wrapped: one.wrapped };
-        if (index === 0 && each === provider) primary = mine;
-        all.push(mine);
-        given.add(mine.key.id);
-      }
+  async #made(source: KeySource, provider: KeyProvider | undefined): Promise<GivenKey | undefined> {
+    try {
+      return provider && (await createKey(source, provider));
+    } catch (error) {
+      if (this.#options.missing === 'refuse') throw error;
+      this.#host.deps.logger.warn({ err: error }, 'no key could be made; secrets are refused');
+      return undefined;
     }
-    return { primary, all };
   }
 
-  #master(provided: ProvidedKey): MasterKey {
-    return masterKey(provided.bytes, this.#host.storeId);
+  /** Which of these keys are missed: the one that seals, and those that something is sealed with. */
+  async #needed(lost: readonly string[]): Promise<readonly string[]> {
+    if (lost.length === 0 || lost.includes(this.#record!.primary)) return lost;
+    const { versions } = await this.count();
+    return lost.filter((id) => versions.has(id));
   }
 
-  #admit(provided: ProvidedKey): MasterKey {
-    const key = this.#master(provided);
-    this.keyring.add(key);
-    return key;
+  /** The key that a rotation goes to. */
+  async #next(signal: AbortSignal): Promise<GivenKey> {
+    const { keyring } = this;
+    const { keys: provider } = this.#options;
+    const primary = keyring.get(this.primary())!;
+    const { next, rotating } = this.#record!;
+    // Announced and then cut off; or begun and not finished: two keys in motion would help nobody.
+    const known = rotating === true ? primary : next === undefined ? undefined : keyring.find(next);
+    const created = known !== undefined || provider === undefined ? undefined : await createKey(this.#source(NONE, signal), provider);
+    return created ?? this.#recorded(known ?? primary);
+  }
+
+  /** The key of a provider that takes over. @throws when it does not have what is needed; then all is as it was */
+  async #from(provider: KeyProvider, signal: AbortSignal): Promise<GivenKey> {
+    const source = { ...this.#source(new Set(this.keyring.ids), signal), providers: [provider, ...this.#providers()] };
+    const { primary: loaded, all, failures } = await askProvider(source, provider);
+    const primary = loaded ?? (failures.length > 0 ? undefined : await createKey(source, provider));
+    if (primary === undefined) throw noPrimary(provider, failures);
+    for (const { key } of all) this.keyring.add(key);
+    const needed = await this.#needed([...this.#lost].filter((id) => !this.keyring.has(id)));
+    if (needed.length > 0) throw missingKeys(needed, [provider, ...this.#providers()], this.keyring, failures[0]);
+    return primary;
+  }
+
+  #recorded(key: MasterKey): GivenKey {
+    const { provider = '', wrapped } = this.#record?.keys[key.id] ?? {};
+    return { key, provider, wrapped: wrapped === undefined ? undefined : Buffer.from(wrapped, 'base64') };
+  }
+
+  /**
+   * A key that others can have of their provider only once it is recorded is recorded before it seals: they see it within a
+   * beat and ask for it, and can open at once what is sealed with it. `took`: how long it took here, ms.
+   */
+  async #announce(given: GivenKey, took: number, signal: AbortSignal): Promise<void> {
+    const { deps, engine } = this.#host;
+    if (given.wrapped === undefined || given.key.id === this.#record?.primary || !engine().capabilities.shared) return;
+    await this.#change((record) => record && withNext(record, given));
+    await sleep(deps, KEY_BEAT + Math.max(FETCH_TIME, 2 * took), { signal }).catch((error: unknown) => {
+      throw signal.aborted ? abortedError(signal, 'the rotation of keys') : error;
+    });
+  }
+
+  /** Changes the record as it is by then; `change` gives undefined to leave it. */
+  async #change(change: (record: KeyRecord | undefined) => KeyRecord | undefined): Promise<void> {
+    for (;;) {
+      await this.reload();
+      const next = change(this.#record);
+      if (next === undefined || (await this.#write(next, this.#text))) return;
+    }
   }
 
   async #write(record: KeyRecord, before: string | undefined): Promise<boolean> {
-    if (!(await writeKeyRecord(this.#host.engine().meta, record, before))) return false;
-    this.#text = JSON.stringify(record);
-    return true;
+    const written = await writeKeyRecord(this.#host.engine().meta, record, before);
+    if (written !== undefined) this.#adopt(written.text, written.record);
+    return written !== undefined;
+  }
+
+  /** In one step: what is remembered, and the key that seals by it. */
+  #adopt(text: string | undefined, record: KeyRecord | undefined): void {
+    this.#text = text;
+    this.#record = record;
+    this.#misses.clear();
+    this.#askAt = 0;
+    this.#pause = KEY_BEAT;
+    this.keyring.seal(record?.primary);
   }
 
   /** A key that another process made since: asked for when something sealed with it is met. */
@@ -278,8 +357,8 @@ export class Secrets {
     if (missed !== undefined && now - missed < MISS_PAUSE) return undefined;
     for (const provider of this.#providers()) {
       try {
-        const found = provider.find?.(id);
-        if (found !== undefined) return this.#master(found);
+        const found = provider.find?.(id, { storeId: this.#host.storeId });
+        if (found !== undefined) return masterKey(found.bytes, this.#host.storeId);
       } catch (error) {
         this.#host.deps.logger.warn({ err: error, key: id }, 'looking for a key failed');
       }
@@ -293,45 +372,92 @@ export class Secrets {
     this.#timer = this.#host.deps.scheduler.after(
       KEY_BEAT,
       () => {
-        this.#follow(this.#host.engine().meta)
+        this.#follow()
           .catch((error: unknown) => {
-            if (!this.#stopped)
+            if (!this.#ended.signal.aborted)
               this.#host.deps.logger.warn({ err: error }, 'the keys of the store could not be read anew; it is tried again');
           })
           .finally(() => {
-            if (!this.#stopped) this.#arm();
+            if (!this.#ended.signal.aborted) this.#arm();
           });
       },
       { unref: true },
     );
   }
 
-  /** Another process has rotated: its key is taken over, so that nothing more is sealed with the old one. */
-  async #follow(meta: EngineMeta): Promise<void> {
-    const { text, record } = await readKeyRecord(meta);
-    if (text === this.#text || record === undefined) return;
-    this.#misses.clear();
-    if (!this.keyring.has(record.primary)) {
-      const { all } = await this.#provided(this.#options.keys, record);
-      for (const { key } of all) this.keyring.add(key);
-    }
-    if (this.keyring.has(record.primary)) this.keyring.seal(record.primary);
-    else
-      this.#host.deps.logger.warn(
-        { key: record.primary },
-        'another process seals secrets with a key that this one does not have: give it that key too',
-      );
-    this.#text = text;
+  /** Another process has rotated, or is about to: its key is taken over. */
+  async #follow(): Promise<void> {
+    await this.reload();
+    const { clock, logger } = this.#host.deps;
+    const isMissing = (id: string): boolean => this.keyring.find(id) === undefined && !this.#lost.has(id);
+    const missing = Object.keys(this.#record?.keys ?? {}).filter(isMissing);
+    if (missing.length === 0 || clock.monotonic() < this.#askAt) return;
+    const { all, failures } = await askForMissing(this.#source(new Set([...this.keyring.ids, ...this.#lost])), this.#providers());
+    for (const { key } of all) this.keyring.add(key);
+    this.keyring.seal(this.#record?.primary);
+    if (!missing.some(isMissing)) return;
+    logger.warn(
+      { keys: missing.filter(isMissing), err: failures[0] },
+      'another process seals secrets with a key that this one cannot get: give it that key too; it is asked for again',
+    );
+    this.#askAt = clock.monotonic() + this.#pause;
+    this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2);
   }
 }
 
-function missingKeys(lost: readonly string[], given: readonly string[], providers: readonly KeyProvider[]): DecryptionError {
+const NONE: ReadonlySet<string> = new Set();
+const NOTHING_GIVEN: Gathered = { primary: undefined, all: [], failures: [] };
+
+/** @throws {NotFoundError} @throws {ConflictError} when the key must stay, whatever uses it */
+function checkDroppable(record: KeyRecord | undefined, id: string): void {
+  const details = { kind: 'key', name: id };
+  if (record === undefined || !Object.hasOwn(record.keys, id))
+    throw new NotFoundError(`this store has no key ${id}: keys() lists those it has`, { details });
+  if (record.primary === id) throw new ConflictError(`key ${id} seals what is written now: rotateKeys() first, then drop it`, { details });
+  if (record.next === id)
+    throw new ConflictError(`key ${id} is about to seal what is written: a rotation that has begun goes to it`, { details });
+}
+
+/** @throws {ConflictError} when something needs the key, or may need it */
+function checkUnused(id: string, { versions, unreadable }: KeyCounts, isKnown: (id: string) => boolean): void {
+  const details = { kind: 'key', name: id };
+  const refuse = (why: string): ConflictError =>
+    new ConflictError(
+      `key ${id} cannot be dropped: ${why}: restore them from a backup, or delete those objects and wait until their history is no longer kept`,
+      { details },
+    );
+  if (unreadable.count > 0)
+    throw refuse(`${unreadable.count} kept versions are damaged and may need it (${unreadable.named.slice(0, 5).join(', ')})`);
+  const strange = [...versions.keys()].filter((each) => !isKnown(each));
+  if (strange.length > 0)
+    throw refuse(`kept versions name key ${strange.slice(0, 5).join(', ')}, which this store never had, and may need it`);
+  const count = versions.get(id) ?? 0;
+  if (count > 0) throw new ConflictError(`key ${id} still seals ${count} kept versions, history included: rotateKeys() first`, { details });
+}
+
+function nothingToRotate(wanted: string | undefined): ForbiddenError {
+  return new ForbiddenError(
+    wanted === undefined
+      ? 'this store has no key to rotate to: open it with secrets: { keys }, and with every key it was sealed with before'
+      : `this store seals secrets with key ${wanted}, which this process does not have: open it with that key, or pass a provider that has it to rotateKeys({ keys })`,
+  );
+}
+
+/** Why a provider gave no key to seal with: its own words, where there are any. */
+function noPrimary({ name }: KeyProvider, [cause]: readonly unknown[]): Error {
+  if (isStatusError(cause)) return cause;
+  return new DecryptionError(`${name} gave no key to seal with (${cause instanceof Error ? cause.message : 'it has none'})`, { cause });
+}
+
+function missingKeys(lost: readonly string[], providers: readonly KeyProvider[], { ids }: Keyring, cause: unknown): DecryptionError {
   const from =
     providers.length === 0
       ? 'no key provider was given'
-      : `${providers.map(({ name }) => name).join(', ')} gave ${given.length === 0 ? 'no key' : `key ${given.join(', ')}`}`;
+      : `${providers.map(({ name }) => name).join(', ')} gave ${ids.length === 0 ? 'no key' : `key ${ids.join(', ')}`}`;
+  const why = cause instanceof Error ? ` (${cause.message})` : '';
   return new DecryptionError(
-    `this store holds secrets sealed with key ${lost.join(', ')}, and ${from}: pass every key that its secrets were sealed with, or open it with secrets: { missing: 'lock' } to use the rest`,
+    `this store holds secrets sealed with key ${lost.join(', ')}, and ${from}${why}: pass every key that its secrets were sealed with, or open it with secrets: { missing: 'lock' } to use the rest`,
+    { cause },
   );
 }
 

@@ -1,12 +1,12 @@
 /** Real world: real keys, files and permissions. */
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/schemas/index.js';
 import { environmentKeys, ephemeralKeys, fileKeys, generatedKeys, kmsKeys, memoryEngine, systemDeps } from '../../../src/store/index.js';
-import type { KeyProvider, MemorySource, Store } from '../../../src/store/index.js';
+import type { KeyProvider, MemorySource, ProvidedKey, Store } from '../../../src/store/index.js';
 import { checkKeyFile } from '../../../src/store/encryption/key-files.js';
 import { parseKey } from '../../../src/store/encryption/key-provider.js';
 import { masterKey, masterKeyId } from '../../../src/store/encryption/keyring.js';
@@ -23,6 +23,17 @@ beforeEach(() => {
 
 const deps = systemDeps({ logger: memoryLogger().logger });
 const request = (known: readonly string[] = [], primary?: string) => ({ storeId: 's', deps, known: known.map((id) => ({ id })), primary });
+const owner = { storeId: 's' };
+const tag = hash('sha256', 's').slice(0, 16);
+/** As a store does: what is not there is an error. */
+async function load(
+  keys: KeyProvider,
+  ...known: Parameters<typeof request>
+): Promise<{ primary: ProvidedKey; previous: readonly ProvidedKey[] }> {
+  const { primary, previous, failures } = await keys.load(request(...known));
+  if (primary === undefined) throw failures?.[0] ?? new Error('no key');
+  return { primary, previous };
+}
 const newKey = (): string => randomBytes(32).toString('base64');
 
 async function keyFile(name = 'a.key', text = newKey(), mode = 0o600): Promise<string> {
@@ -88,25 +99,25 @@ describe('master keys', () => {
 describe('fileKeys', () => {
   it('makes the file when told to, 0600 in a directory of 0700, and never replaces one', async () => {
     const file = join(path, 'deep', 'secrets.key');
-    await expect(fileKeys({ path: file }).load(request())).rejects.toThrow('does not exist');
-    const { primary } = await fileKeys({ path: file, create: true }).load(request());
+    await expect(load(fileKeys({ path: file }))).rejects.toThrow('does not exist');
+    const { primary } = await load(fileKeys({ path: file, create: true }));
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect((await stat(join(path, 'deep'))).mode & 0o777).toBe(0o700);
     expect(await readdir(join(path, 'deep'))).toEqual(['secrets.key']);
-    expect((await fileKeys({ path: file, create: true }).load(request())).primary).toEqual(primary);
+    expect((await load(fileKeys({ path: file, create: true }))).primary).toEqual(primary);
     expect(Buffer.from(await readFile(file, 'utf8'), 'base64')).toEqual(Buffer.from(primary.bytes));
   });
 
   it('makes one key when many begin together', async () => {
     const file = join(path, 'secrets.key');
-    const all = await Promise.all(Array.from({ length: 16 }, () => fileKeys({ path: file, create: true }).load(request())));
+    const all = await Promise.all(Array.from({ length: 16 }, () => load(fileKeys({ path: file, create: true }))));
     expect(new Set(all.map(({ primary }) => Buffer.from(primary.bytes).toString('hex'))).size).toBe(1);
     expect(await readdir(path)).toEqual(['secrets.key']);
   });
 
   it('makes no new key for a store that has sealed with one', async () => {
     const file = join(path, 'secrets.key');
-    await expect(fileKeys({ path: file, create: true }).load(request(['k1']))).rejects.toMatchObject({
+    await expect(load(fileKeys({ path: file, create: true }), ['k1'])).rejects.toMatchObject({
       reason: 'DecryptionFailed',
       message: expect.stringContaining('sealed with key k1') as string,
     });
@@ -115,17 +126,17 @@ describe('fileKeys', () => {
 
   it('refuses a file that others can reach', async () => {
     for (const mode of [0o640, 0o604, 0o620, 0o602, 0o644, 0o666, 0o610, 0o601]) {
-      await expect(fileKeys({ path: await keyFile('a.key', newKey(), mode) }).load(request()), mode.toString(8)).rejects.toMatchObject({
+      await expect(load(fileKeys({ path: await keyFile('a.key', newKey(), mode) })), mode.toString(8)).rejects.toMatchObject({
         reason: 'Forbidden',
         message: expect.stringContaining('chmod 600') as string,
       });
     }
     const mounted = await keyFile('b.key', newKey(), 0o440);
-    await expect(fileKeys({ path: mounted }).load(request())).rejects.toMatchObject({ reason: 'Forbidden' });
-    await expect(fileKeys({ path: mounted, groupReadable: true }).load(request())).resolves.toBeDefined();
+    await expect(load(fileKeys({ path: mounted }))).rejects.toMatchObject({ reason: 'Forbidden' });
+    await expect(load(fileKeys({ path: mounted, groupReadable: true }))).resolves.toBeDefined();
     // Secrets are mounted as links.
     await symlink(await keyFile('c.key'), join(path, 'link'));
-    await expect(fileKeys({ path: join(path, 'link') }).load(request())).resolves.toBeDefined();
+    await expect(load(fileKeys({ path: join(path, 'link') }))).resolves.toBeDefined();
   });
 
   it("refuses another user's file, a directory, and what is no key", async () => {
@@ -134,8 +145,8 @@ describe('fileKeys', () => {
     expect(() => checkKeyFile({ ...facts, uid: 0 }, 'f', { groupReadable: false, uid: 1000 })).not.toThrow();
     expect(() => checkKeyFile({ ...facts, uid: 1000, size: 5000 }, 'f', { groupReadable: false, uid: 1000 })).toThrow('no key file');
     await mkdir(join(path, 'd'), { recursive: true, mode: 0o700 });
-    await expect(fileKeys({ path: join(path, 'd') }).load(request())).rejects.toThrow('not a regular file');
-    await expect(fileKeys({ path: await keyFile('a.key', 'hello') }).load(request())).rejects.toThrow('holds no key');
+    await expect(load(fileKeys({ path: join(path, 'd') }))).rejects.toThrow('not a regular file');
+    await expect(load(fileKeys({ path: await keyFile('a.key', 'hello') }))).rejects.toThrow('holds no key');
     expect(() => fileKeys({ path: '' })).toThrow('needs path');
   });
 });
@@ -144,39 +155,56 @@ describe('environmentKeys', () => {
   it('reads the variables it is told', async () => {
     const [now, before] = [newKey(), newKey()];
     const keys = environmentKeys({ previous: ['OLD'], environment: { RUNE_SECRETS_KEY: ` ${now}\n`, OLD: before } });
-    const { primary, previous } = await keys.load(request());
+    const { primary, previous } = await load(keys);
     expect(Buffer.from(primary.bytes).toString('base64')).toBe(now);
     expect(previous.map(({ bytes }) => Buffer.from(bytes).toString('base64'))).toEqual([before]);
-    await expect(environmentKeys({ environment: {} }).load(request())).rejects.toThrow('RUNE_SECRETS_KEY is not set');
-    await expect(environmentKeys({ variable: 'K', environment: { K: 'x' } }).load(request())).rejects.toThrow('variable K holds no key');
+    await expect(load(environmentKeys({ environment: {} }))).rejects.toThrow('RUNE_SECRETS_KEY is not set');
+    await expect(load(environmentKeys({ variable: 'K', environment: { K: 'x' } }))).rejects.toThrow('variable K holds no key');
   });
 });
 
 describe('generatedKeys', () => {
   it('generates once, keeps, and agrees with whoever begins at the same time', async () => {
     const keys = () => generatedKeys({ directory: path });
-    const all = await Promise.all(Array.from({ length: 12 }, () => keys().load(request())));
+    const all = await Promise.all(Array.from({ length: 12 }, () => load(keys())));
     const ids = new Set(all.map(({ primary }) => masterKeyId(primary.bytes)));
     expect(ids.size).toBe(1);
     const [id] = ids;
-    expect(await readdir(path)).toEqual(['0001.key']);
-    expect((await stat(join(path, '0001.key'))).mode & 0o777).toBe(0o600);
+    expect(await readdir(path)).toEqual([`${tag}-0001.key`]);
+    expect((await stat(join(path, `${tag}-0001.key`))).mode & 0o777).toBe(0o600);
     const next = await keys().create!(request([id!], id));
-    expect((await keys().load(request([id!], id))).primary.bytes).toEqual(all[0]!.primary.bytes);
-    expect(keys().find!(masterKeyId(next.bytes))).toEqual(next);
-    expect(keys().find!('k0')).toBeUndefined();
-    await keys().destroy!(id!);
-    expect(await readdir(path)).toEqual(['0002.key']);
-    expect((await keys().load(request([masterKeyId(next.bytes)], masterKeyId(next.bytes)))).primary.bytes).toEqual(next.bytes);
+    expect((await load(keys(), [id!], id)).primary.bytes).toEqual(all[0]!.primary.bytes);
+    expect(keys().find!(masterKeyId(next.bytes), owner)).toEqual(next);
+    expect(keys().find!('k0', owner)).toBeUndefined();
+    await keys().destroy!(id!, owner);
+    expect(await readdir(path)).toEqual([`${tag}-0002.key`]);
+    expect((await load(keys(), [masterKeyId(next.bytes)], masterKeyId(next.bytes))).primary.bytes).toEqual(next.bytes);
+  });
+
+  it('keeps the keys of stores that share a directory apart: what one drops the other still has', async () => {
+    const keys = generatedKeys({ directory: path });
+    const [one, two] = [memoryEngine(), memoryEngine()];
+    const a = await open({ engine: one, secrets: { keys } });
+    const b = await open({ engine: two, secrets: { keys } });
+    await a.create(Secret, 'prod', 'db', { data: { password: 'of a' } });
+    await b.create(Secret, 'prod', 'db', { data: { password: 'of b' } });
+    const [old] = await a.keys();
+    await a.rotateKeys();
+    await a.dropKey(old!.id);
+    await a.close();
+    await b.close();
+    await using again = await open({ engine: two, secrets: { keys } });
+    expect(await password(again)).toBe('of b');
+    await using first = await open({ engine: one, secrets: { keys } });
+    expect(await password(first)).toBe('of a');
+    expect(await readdir(path)).toHaveLength(2);
   });
 
   it('generates none for a store whose key is gone', async () => {
-    await expect(generatedKeys({ directory: path }).load(request(['k1']))).rejects.toThrow(
-      'holds no key, and this store holds secrets sealed with key k1',
-    );
-    await generatedKeys({ directory: path }).load(request());
-    await chmod(join(path, '0001.key'), 0o644);
-    await expect(generatedKeys({ directory: path }).load(request())).rejects.toMatchObject({ reason: 'Forbidden' });
+    await expect(load(generatedKeys({ directory: path }), ['k1'])).rejects.toThrow(/holds no key of this store .*sealed with key k1/);
+    await load(generatedKeys({ directory: path }));
+    await chmod(join(path, `${tag}-0001.key`), 0o644);
+    await expect(load(generatedKeys({ directory: path }))).rejects.toMatchObject({ reason: 'Forbidden' });
   });
 });
 
@@ -211,6 +239,12 @@ describe('kmsKeys', () => {
     while (!over) await virtual.advance(1000);
     return done;
   }
+
+  const settledSoon = async <T>(promise: Promise<T>): Promise<T> => {
+    promise.catch(() => {});
+    await virtual.advance(20);
+    return promise;
+  };
 
   it('calls the service when a store opens, and never when something is read or written', async () => {
     const log: string[] = [];
@@ -250,6 +284,35 @@ describe('kmsKeys', () => {
     await expect(settled(open({ engine: memoryEngine(), secrets: { keys: never }, deps: virtual }))).rejects.toThrow(
       'slow could not wrap a new seed',
     );
+  });
+
+  it('holds up neither the end of a store nor of a rotation when the service does not answer', async () => {
+    for (const how of ['hangs', 'fails'] as const) {
+      for (const end of ['close', 'abort'] as const) {
+        let isDown = false;
+        const down = (): Promise<never> => (how === 'hangs' ? new Promise(() => {}) : Promise.reject(new Error('503')));
+        const keys = kmsKeys({ wrap: async (seed) => (isDown ? down() : seed), unwrap: async (wrapped) => wrapped });
+        const store = await settled(open({ engine: memoryEngine(), secrets: { keys }, deps: virtual }));
+        isDown = true;
+        const controller = new AbortController();
+        const rotating = store.rotateKeys({ signal: controller.signal });
+        rotating.catch(() => {});
+        await virtual.advance(250);
+        const began = virtual.clock.monotonic();
+        if (end === 'abort') controller.abort(new Error('enough'));
+        else await settledSoon(store.close());
+        await expect(settledSoon(rotating), `${how}, ${end}`).rejects.toMatchObject({ name: 'AbortError' });
+        expect(virtual.clock.monotonic() - began, `${how}, ${end}`).toBeLessThan(100);
+        isDown = false;
+        if (end === 'abort') {
+          const [before] = await settled(store.keys());
+          expect((await settled(store.rotateKeys())).key).not.toBe(before!.id);
+        }
+        await settled(store.close());
+        // Nothing goes on behind the store's back.
+        expect(virtual.pending()).toEqual({ timers: 0, deferred: 0, unref: 0 });
+      }
+    }
   });
 
   it('refuses a service that does not give back what it was given', async () => {
@@ -314,11 +377,12 @@ describe('opening a store', () => {
       expect(await password(store)).toBe('hunter2');
     }
     expect(lines.filter((line) => line.includes('a key for secrets was generated'))).toHaveLength(1);
-    const bytes = await readFile(join(path, 'keys', '0001.key'), 'utf8');
+    const [file] = await readdir(join(path, 'keys'));
+    const bytes = await readFile(join(path, 'keys', file!), 'utf8');
     await rm(join(path, 'keys'), { recursive: true });
     await expect(open({ path }, logger)).rejects.toThrow('restore the directory');
     await mkdir(join(path, 'keys'), { mode: 0o700 });
-    await writeFile(join(path, 'keys', '0001.key'), bytes, { mode: 0o600 });
+    await writeFile(join(path, 'keys', file!), bytes, { mode: 0o600 });
     await using store = await open({ path }, logger);
     expect(await password(store)).toBe('hunter2');
     expect(lines.join('')).not.toContain(bytes.trim());
@@ -329,7 +393,7 @@ describe('opening a store', () => {
     const file = join(path, 'new.key');
     {
       await using store = await open({ engine });
-      await fileKeys({ path: file, create: true }).load(request());
+      await load(fileKeys({ path: file, create: true }));
       const [old] = await store.keys();
       await store.rotateKeys({ keys: fileKeys({ path: file }) });
       await store.dropKey(old!.id);

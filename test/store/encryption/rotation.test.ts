@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../../src/schemas/index.js';
-import { fileKeys, lmdbEngine, memoryEngine } from '../../../src/store/index.js';
+import { fileKeys, kmsKeys, lmdbEngine, memoryEngine } from '../../../src/store/index.js';
 import type { Engine, EngineSource, RotationProgress, Store } from '../../../src/store/index.js';
 import { killRotations } from './rotation-kit.js';
 import { open, tapped } from './support.js';
@@ -50,9 +50,9 @@ function dying(source: EngineSource, after: { writes: number }): EngineSource {
         ...engine,
         // Small steps make many points.
         walk: (prefix, options) => engine.walk(prefix, { ...options, limit: 20 }),
-        rewrite: async (versions) => {
+        rewrite: async (versions, premises) => {
           step();
-          return engine.rewrite(versions);
+          return engine.rewrite(versions, premises);
         },
         meta: {
           get: (name) => engine.meta.get(name),
@@ -113,7 +113,8 @@ describe.each([
       await expectReadable(store, 60, 4);
     }));
 
-  it(`goes on where it was when it is cut off at any of ${points} points`, () =>
+  it(`goes on where it was when it is cut off at any of ${points} points`, { timeout: 60_000 }, () =>
+    // On a store that others may have open, who comes after waits until the dead one has been silent long enough.
     withSource(async (source) => {
       {
         await using store = await open({ engine: source });
@@ -143,7 +144,8 @@ describe.each([
         expect(await next.keys()).toHaveLength(1);
       }
       expect(killed).toBeGreaterThan(points * 0.8);
-    }));
+    }),
+  );
 
   it('keeps up with writers, and leaves nothing behind', () =>
     withSource(async (source) => {
@@ -207,6 +209,97 @@ describe('rotateKeys', () => {
     const report = await store.rotateKeys();
     expect(report.failed).toEqual(['secret "prod/s1" at revision 2']);
     expect(report.rewrapped).toBe(2);
+  });
+
+  it('does not take a damaged version for a reason to say nothing about the others, nor for one to let a key go', async () => {
+    const engine = tapped(memoryEngine());
+    await using store = await open({ engine });
+    await fill(store, 3, 1);
+    const { entries } = await engine.engine().walk({});
+    const broken = Buffer.from(entries[1]!.value!);
+    broken[1] = 9;
+    await engine.engine().rewrite([{ key: entries[1]!.key, revision: entries[1]!.revision, expect: entries[1]!.value!, value: broken }]);
+    await store.rotateKeys();
+    const [old, now] = await store.keys();
+    expect([old!.versions, now!.versions]).toEqual([0, 2]);
+    await expect(store.dropKey(old!.id)).rejects.toThrow('1 kept versions are damaged and may need it (secret "prod/s1" at revision 2)');
+  });
+
+  it('takes another key when it is called again after one that failed before it had one', async () => {
+    let isDown = false;
+    const service = kmsKeys({
+      attempts: 1,
+      wrap: async (seed) => {
+        if (isDown) throw new Error('503');
+        return seed.map((byte) => byte ^ 1);
+      },
+      unwrap: async (wrapped) => wrapped.map((byte) => byte ^ 1),
+    });
+    for (const [secrets, failing] of [
+      [{ keys: service }, undefined],
+      [undefined, { keys: fileKeys({ path: '/nowhere/at/all.key' }) }],
+    ] as const) {
+      await using store = await open({ engine: memoryEngine(), secrets });
+      await fill(store, 3, 1);
+      const [before] = await store.keys();
+      isDown = true;
+      await expect(store.rotateKeys(failing)).rejects.toMatchObject({ reason: 'DecryptionFailed' });
+      isDown = false;
+      expect(await store.keys()).toEqual([before]);
+      const report = await store.rotateKeys();
+      expect(report.key).not.toBe(before!.id);
+      expect(report.rewrapped).toBe(3);
+    }
+  });
+
+  it('takes another key, whichever write of the one before it was the last of its process', async () => {
+    let outcome = '';
+    for (let point = 0; outcome !== 'finished'; point += 1) {
+      const source = memoryEngine();
+      const after = { writes: Number.MAX_SAFE_INTEGER };
+      const store = await open({ engine: dying(source, after) });
+      await fill(store, 30, 1);
+      const [before] = await store.keys();
+      after.writes = point;
+      outcome = await store.rotateKeys().then(
+        () => 'finished',
+        (error: unknown) => (error as Error).message,
+      );
+      await store.close();
+      await using next = await open({ engine: source });
+      const report = await next.rotateKeys();
+      expect(report.key, `after ${point} writes`).not.toBe(before!.id);
+      expect((await next.keys()).filter(({ primary, versions }) => !primary && versions > 0)).toEqual([]);
+      for (const { id, primary } of await next.keys()) if (!primary) await next.dropKey(id);
+      await expectReadable(next, 30, 1);
+      expect(point).toBeLessThan(50);
+    }
+  });
+
+  it('ends when told to while its key is made, and then nothing has changed', async () => {
+    let isSlow = false;
+    const keys = kmsKeys({
+      wrap: async (seed) => {
+        if (isSlow) await new Promise(() => {});
+        return seed;
+      },
+      unwrap: async (wrapped) => wrapped,
+    });
+    await using store = await open({ engine: memoryEngine(), secrets: { keys } });
+    await fill(store, 3, 1);
+    const before = await store.keys();
+    isSlow = true;
+    const controller = new AbortController();
+    const rotating = store.rotateKeys({ signal: controller.signal });
+    // Behind it, and told to end while it waits.
+    const waiting = store.rotateKeys({ signal: controller.signal });
+    waiting.catch(() => {});
+    await store.keys();
+    controller.abort(new Error('enough'));
+    await expect(rotating).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+    expect(await store.keys()).toEqual(before);
+    expect(await store.stats()).toMatchObject({ secretsRotating: 0 });
   });
 
   it('leaves equal what was equal: seals from before and after tell no difference where there is none', async () => {
