@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rename, rm, stat, truncate, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Engine } from '../../../src/store/engine.js';
+import type { Engine, Precondition } from '../../../src/store/engine.js';
 import { lmdbEngine } from '../../../src/store/engines/index.js';
 import { checkFileSystem, dataPath } from '../../../src/store/engines/lmdb/directory.js';
 import { objectKey, versionKey } from '../../../src/store/engines/lmdb/keys.js';
@@ -90,6 +90,25 @@ describe('lmdbEngine', () => {
       );
       await engine.close();
     }
+  });
+
+  it('finds out that another process changed what a commit rests on, however often that held before', async () => {
+    const [own, other] = [await open(), await open()];
+    for (let round = 0; round < 5; round += 1) {
+      const premises = [{ meta: 'm', text: round === 0 ? null : String(round) }];
+      const commit = async (name: string, ...conditions: Precondition[]): Promise<boolean | undefined> =>
+        (await own.commit([request(write(`t/a/${name}`, String(round)), ...conditions)], premises))[0]?.ok;
+      expect([await commit('x'), await commit('x')]).toEqual([true, true]);
+      // One that writes nothing leaves no trace, in the numbers of transactions either.
+      if (round % 2 === 0) expect(await commit('x', { key: k('t/a/x'), revision: 'absent' })).toBe(false);
+      await other.meta.set('m', String(round + 1));
+      expect(await commit('y')).toBe(false);
+      if (round % 2 === 1) await put(other, 't/b/z', 'v');
+      expect(await commit('y')).toBe(false);
+    }
+    expect(await own.get(k('t/a/y'))).toBeUndefined();
+    await own.close();
+    await other.close();
   });
 
   it('walks over all that was committed elsewhere, also while a commit of its own holds back what reads show', async () => {

@@ -50,6 +50,8 @@ export class Committer {
   readonly #group = new LogGroup();
   /** The premises of the last batch: the next one has the same, nearly always. */
   #premises: PreparedPremises = preparePremises([]);
+  /** The premises that held at our last commit that put something, and the changes of `meta` known then. */
+  #vouched: { readonly premises: PreparedPremises; readonly changes: number } | undefined;
   /** Where what a batch replaces is kept while it is put. */
   #before: Buffer = NOTHING;
   #used = 0;
@@ -75,8 +77,9 @@ export class Committer {
   }
 
   #apply(plan: readonly (PlannedRequest | Refusal)[]): { results: CommitResult[]; before: number; after: number } {
-    const head = this.#session.writeHead();
-    const unmet = unmetPremise(this.#session.tables, this.#premises);
+    const own = this.#session.ownHead();
+    const head = own ?? this.#session.head();
+    const unmet = own !== undefined && this.#isVouched() ? undefined : unmetPremise(this.#session.tables, this.#premises);
     if (unmet !== undefined) return { results: refusedBatch(plan, unmet), before: head.revision, after: head.revision };
     this.#prefixes.catchUp(head.revision);
     this.#used = 0;
@@ -222,6 +225,12 @@ export class Committer {
     if (group.count === 0) return;
     finish();
     this.#session.leave({ revision: (accepted.at(-1) as Accepted).revision, bytes });
+    if (!this.#isVouched()) this.#vouched = { premises: this.#premises, changes: this.#session.metaChanges };
+  }
+
+  /** Whether the premises held at our last commit, and this process has changed nothing that they could be about. */
+  #isVouched(): boolean {
+    return this.#vouched?.premises === this.#premises && this.#vouched.changes === this.#session.metaChanges;
   }
 }
 

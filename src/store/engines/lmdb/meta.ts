@@ -33,6 +33,7 @@ export function createMeta(session: Session): EngineMeta {
       const expect = options?.expect;
       return session.write(() => {
         if (expect !== undefined && (read(key) ?? null) !== expect) return false;
+        session.metaChanges++;
         if (value === undefined) remove(meta, key);
         else put(meta, key, value);
         return true;

@@ -56,6 +56,8 @@ export class Session {
   readonly tables: Tables;
   readonly deps: Deps;
   readonly directory: string;
+  /** How often this process has changed a text in `meta`. */
+  metaChanges = 0;
   readonly #identity: string;
   readonly #listeners = new Set<(revision: number) => void>();
   #visible = 0;
@@ -143,12 +145,12 @@ export class Session {
   }
 
   /**
-   * The end of the log inside a write transaction. Transactions are numbered without gaps, over all processes: right behind
-   * our own last one, the log still ends where that left it.
+   * Where our last commit left the log, inside a write transaction that comes right behind it; else undefined. Transactions are
+   * numbered without gaps, over all processes: nobody has written in between.
    */
-  writeHead(): Head {
+  ownHead(): Head | undefined {
     const left = this.#left;
-    return left !== undefined && this.tables.root.getWriteTxnId() === left.transaction + 1 ? left.head : this.head();
+    return left !== undefined && this.tables.root.getWriteTxnId() === left.transaction + 1 ? left.head : undefined;
   }
 
   /** Notes where a transaction that did put something leaves the log. Inside it only. */
