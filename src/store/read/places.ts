@@ -72,9 +72,10 @@ export class Places {
     return pairs.map(({ place, previous }) => {
       const fault = this.#ledger.told(place) === 'written' ? undefined : strange(place);
       if (previous === undefined) return { fault, previousFault: undefined };
+      const told = this.#ledger.told(previous);
       // What was replaced may be older than the log; what replaced it counts one more.
-      const isBefore = previous.uid === place.uid && previous.version === place.version - 1;
-      return { fault, previousFault: isBefore ? undefined : strange(previous) };
+      const isRight = told === 'written' || (told === 'unknown' && previous.version === place.version - 1);
+      return { fault, previousFault: isRight ? undefined : strange(previous) };
     });
   }
 

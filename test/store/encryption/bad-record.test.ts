@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Config, Secret, defineResource } from '../../../src/schemas/index.js';
 import { createSecretRepo, lmdbEngine, memoryEngine } from '../../../src/store/index.js';
 import type { EngineSource, KeyStatus, Store, WatchEvent, WatchOptions } from '../../../src/store/index.js';
-import { open, tapped } from './support.js';
+import { memoryLogger, open, tapped } from './support.js';
 
 const root = await mkdtemp(join(tmpdir(), 'rune-bad-'));
 afterAll(() => rm(root, { recursive: true, force: true }));
@@ -273,6 +273,20 @@ describe('what else cannot be opened', () => {
     await expect(store.update(after, 'prod', 'clear', { spec: { token: 'new' } })).rejects.toThrow('spec.token lies in the clear');
     expect((await store.deleteCollection(after, 'prod')).deleted).toBe(2);
     expect(await store.list(after)).toMatchObject({ items: [], failed: [] });
+  });
+
+  it('keeps no store from opening: a namespace', async () => {
+    const tap = tapped(memoryEngine({ decoded: false }));
+    {
+      await using store = await open({ engine: tap, strictNamespaces: true });
+      for (const name of ['one', 'two']) await store.create('namespace', undefined, name, {});
+      const [one] = (await tap.engine().walk({ type: 'namespace' })).entries;
+      await tap.engine().rewrite([{ key: one!.key, revision: one!.revision, expect: one!.value!, value: Buffer.from('{"meta') }]);
+    }
+    const { logger, lines } = memoryLogger();
+    await using store = await open({ engine: tap, strictNamespaces: true }, logger);
+    for (const name of ['one', 'two']) await store.create(Secret, name, 's', { data: {} });
+    expect(lines.join()).toContain('a namespace cannot be opened; it counts as active');
   });
 
   it('fails alone in types without secrets as well', async () => {

@@ -367,6 +367,33 @@ describe('holding reads against the log', () => {
     60_000,
   );
 
+  it('takes an object that a transaction puts in the place of another for what it is', async () => {
+    const path = directory();
+    {
+      await using store = await open({ path });
+      const { metadata } = await store.create(Secret, 'prod', 'db', value('one'));
+      await store.transaction(async (tx) => {
+        await tx.delete(Secret, 'prod', 'db');
+        await tx.create(Secret, 'prod', 'db', value('two'));
+      });
+      expect((await store.get(Secret, 'prod', 'db')).metadata.uid).not.toBe(metadata.uid);
+      await store.patch(Secret, 'prod', 'db', value('three'));
+    }
+    await using store = await open({ path });
+    for (const since of ['0', '1', '2']) {
+      const events = await take(store, { since }, 3 - Number(since));
+      for (const event of events) {
+        expect(event).not.toHaveProperty('error');
+        if (event.type === 'UPDATED') expect(event.previous).not.toBe(event.resource);
+      }
+    }
+    await store.compact('1');
+    expect((await store.getHistory(Secret, 'prod', 'db')).map(({ error }) => error)).toEqual([undefined, undefined, undefined]);
+    await store.compact('3');
+    expect((await store.getHistory(Secret, 'prod', 'db')).map(({ error }) => error)).toEqual([undefined, undefined, undefined]);
+    expect((await store.verify()).problems).toEqual([]);
+  });
+
   it('goes on when the window has moved past what it remembers', async () => {
     const engine = tapped(memoryEngine());
     await using store = await open({ engine });
