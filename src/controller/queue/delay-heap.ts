@@ -5,7 +5,7 @@
  * in which they got it. Times lie beside the rows in heap order, so that sifting reads neighbours. Nothing is allocated
  * before the first delay.
  */
-import { NONE } from './key-table.js';
+import { NONE } from './no-row.js';
 
 const SMALLEST = 64;
 

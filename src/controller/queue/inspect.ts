@@ -31,7 +31,7 @@ export function inspectKeys<Cause>({ table, bands, delays, gate }: QueueParts, n
     ...what,
   });
   const later: number[] = [];
-  for (const row of table.rows.values()) {
+  for (let row = 0; row < table.used; row += 1) {
     const state = table.state[row] as number;
     const since = table.since[row] as number;
     if (state === states.processing) running.push(describe(row, { state: 'processing', waitedMs: 0, runningMs: now - since }));

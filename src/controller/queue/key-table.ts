@@ -2,20 +2,17 @@
  * The keys of a queue, a row each: columns of numbers instead of an object a key.
  *
  * Invariants: a key has a row as long as there is something to say about it; a freed row holds no reference to its key
- * or causes. Columns that only some queues need (priorities, causes, failures...) appear when first written to. `links`
- * belongs to whoever holds the row: a priority band, or the list of free rows.
+ * or causes. Columns that only some queues need (priorities, causes, failures...) appear when first written to. `next` and
+ * `prev` belong to whoever holds the row: a priority band, the line at the bucket, or the list of free rows.
  */
-
-/** End of a list of rows. */
-export const NONE = -1;
+import { KeyIndex } from './key-index.js';
+import { NONE } from './no-row.js';
 
 const SMALLEST = 64;
 /** From here on columns grow by half instead of doubling: less slack per key. */
 const LARGE = 4096;
 
 export class KeyTable {
-  /** Where each key's row is. */
-  readonly rows = new Map<string, number>();
   keys: string[] = noKeys();
   state = new Uint8Array(SMALLEST);
   next = new Int32Array(SMALLEST);
@@ -34,31 +31,44 @@ export class KeyTable {
   /** Before this moment the key is not to start again. */
   notBefore: Float64Array | undefined;
 
-  /** The first character that `find` read last; kept so that the reading is not optimized away. */
-  firstUnit = 0;
-
+  readonly #seed: number;
+  /** Where each key's row is. */
+  #index: KeyIndex;
   #free = NONE;
   #used = 0;
+
+  /** `seed`: 32 bits of chance, for where keys go. */
+  constructor(seed: number) {
+    this.#seed = seed;
+    this.#index = new KeyIndex(seed);
+  }
+
+  /** Rows from 0 up to this one were used; those that are free now are `idle`. */
+  get used(): number {
+    return this.#used;
+  }
 
   /** Rows that there is room for. */
   get capacity(): number {
     return this.state.length;
   }
 
-  /**
-   * The row of a key that somebody made just now. A key put together as `${namespace}/${name}` is two parts to V8 until one
-   * of its characters is read, and a Map takes twice as long to compare parts: all keys that are stored come through here.
-   */
-  find(key: string): number | undefined {
-    if (typeof key === 'string') this.firstUnit = key.charCodeAt(0) | 0;
-    return this.rows.get(key);
+  /** The row of a key, or `NONE`. */
+  find(key: string): number {
+    return this.#index.find(this.keys, key);
   }
 
-  /** Gives a key that has no row one, with state `idle`. */
-  insert(key: string): number {
-    let row = this.#free;
-    if (row === NONE) {
-      row = this.#used;
+  /** The row of a key; one that has none gets one, with state `idle`. */
+  rowOf(key: string): number {
+    const fresh = this.#free === NONE ? this.#used : this.#free;
+    const row = this.#index.findOrAdd(this.keys, key, fresh);
+    if (row === fresh) this.#use(row, key);
+    return row;
+  }
+
+  /** Puts a key into a row that is free. */
+  #use(row: number, key: string): void {
+    if (row === this.#used) {
       if (row === this.state.length) this.#grow();
       this.#used = row + 1;
       this.keys.push(key);
@@ -66,14 +76,12 @@ export class KeyTable {
       this.#free = this.next[row] as number;
       this.keys[row] = key;
     }
-    this.rows.set(key, row);
-    return row;
   }
 
   /** Takes the row of a key that nothing is left to say about. */
   free(row: number): void {
-    this.rows.delete(this.keys[row] as string);
-    if (this.rows.size === 0 && this.#used > LARGE) {
+    this.#index.remove(row);
+    if (this.#index.size === 0 && this.#used > LARGE) {
       this.#reset();
       return;
     }
@@ -119,6 +127,7 @@ export class KeyTable {
 
   /** A burst has passed: give its memory back. */
   #reset(): void {
+    this.#index = new KeyIndex(this.#seed);
     this.keys = noKeys();
     this.#free = NONE;
     this.#used = 0;

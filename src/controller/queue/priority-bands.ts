@@ -8,7 +8,8 @@
  * - Pushing and removing a row cost O(1), and O(log bands) when a band comes or goes.
  */
 import { Band } from './band.js';
-import { type KeyTable, NONE } from './key-table.js';
+import type { KeyTable } from './key-table.js';
+import { NONE } from './no-row.js';
 import { SortedBands } from './sorted-bands.js';
 
 /** Empty bands are kept up to this many in all: priorities come again. */

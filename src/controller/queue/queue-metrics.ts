@@ -6,7 +6,8 @@
  */
 import type { Clock } from '../../store/index.js';
 import { exceededCardinalityLimit, type GaugeSeries, type MetricsRegistry, workqueueMetrics } from '../metrics/index.js';
-import { type KeyTable, NONE } from './key-table.js';
+import type { KeyTable } from './key-table.js';
+import { NONE } from './no-row.js';
 import type { PriorityBands } from './priority-bands.js';
 import { states } from './state-table.js';
 

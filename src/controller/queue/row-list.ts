@@ -3,7 +3,8 @@
  *
  * Invariant: a row is in one list at most, since it has one pair of links.
  */
-import { type KeyTable, NONE } from './key-table.js';
+import type { KeyTable } from './key-table.js';
+import { NONE } from './no-row.js';
 
 export class RowList {
   head = NONE;

@@ -5,7 +5,8 @@
  * asking. The token is taken by the key that goes, when it goes: whoever leaves the line in another way (an add, a
  * cancel, another delay) takes none along, and those behind move up. A row in line is in no heap and in no band.
  */
-import { type KeyTable, NONE } from './key-table.js';
+import type { KeyTable } from './key-table.js';
+import { NONE } from './no-row.js';
 import type { Bucket } from './rate-limiters.js';
 import { RowList } from './row-list.js';
 

@@ -14,7 +14,8 @@ import { causesOf, droppedOf, mergeCause } from './causes.js';
 import { queueDefaults } from './defaults.js';
 import { DelayHeap } from './delay-heap.js';
 import { inspectKeys } from './inspect.js';
-import { KeyTable, NONE } from './key-table.js';
+import { KeyTable } from './key-table.js';
+import { NONE } from './no-row.js';
 import { PriorityBands } from './priority-bands.js';
 import { createQueueMetrics, type QueueMetrics } from './queue-metrics.js';
 import type { Backoff } from './rate-limiters.js';
@@ -63,7 +64,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   /** With a bucket only. */
   readonly #gate: TokenGate | undefined;
   readonly #minInterval: number;
-  readonly #table = new KeyTable();
+  readonly #table: KeyTable;
   readonly #bands: PriorityBands;
   readonly #delays = new DelayHeap();
   readonly #metrics: QueueMetrics | undefined;
@@ -81,6 +82,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.name = name;
     this.#deps = deps;
     this.#clock = deps.clock;
+    this.#table = new KeyTable((deps.random.next() * 2 ** 32) | 0);
     this.#alarm = new Alarm(deps.scheduler, () => this.#fire());
     this.#backoff = backoff;
     this.#gate = bucket === undefined ? undefined : new TokenGate(bucket, this.#table);
@@ -98,8 +100,8 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   add(key: string, options?: AddOptions<Cause>): boolean {
     if (this.#shut) return false;
     const priority = options === undefined ? 0 : priorityOf(options);
-    const row = this.#table.find(key);
-    if (row === undefined) this.#first(key, priority, options?.cause);
+    const row = this.#rowFor(key);
+    if (this.#table.state[row] === idle) this.#first(row, priority, options?.cause);
     else this.#again(row, priority, options?.cause);
     return true;
   }
@@ -109,7 +111,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     const ms = typeof delay === 'number' && delay < Infinity ? delay : parseDuration(delay, 'delay');
     const policy = policyOf(options);
     const priority = priorityOf(options);
-    const row = this.#rowOf(key) ?? this.#insert(key);
+    const row = this.#rowFor(key);
     if (ms > 0) this.#metrics?.retried();
     this.#later(row, ms, false, policy, priority, options.cause);
     return true;
@@ -120,14 +122,14 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     const policy = policyOf(options);
     const priority = priorityOf(options);
     const known = this.#rowOf(key);
-    const failures = known === undefined ? 0 : this.#table.failuresOf(known);
+    const failures = known === NONE ? 0 : this.#table.failuresOf(known);
     const ms = this.#backoff(failures, this.#deps.random);
     if (!(ms < Infinity)) {
       throw new InvalidError(
         `the backoff of work queue ${this.name} gave ${ms} after ${failures} failures: it must be a finite number of ms`,
       );
     }
-    const row = known ?? this.#insert(key);
+    const row = known === NONE ? this.#rowFor(key) : known;
     this.#table.countFailure(row);
     this.#metrics?.retried();
     this.#later(row, ms, this.#gate !== undefined, policy, priority, options.cause);
@@ -147,7 +149,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
 
   done(key: string): void {
     const row = this.#rowOf(key);
-    if (row === undefined) return;
+    if (row === NONE) return;
     const state = this.#table.state[row] as number;
     if (withWorker[state] !== true) return;
     this.#processing -= 1;
@@ -168,7 +170,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     const failures = this.#table.failures;
     if (failures === undefined) return;
     const row = this.#rowOf(key);
-    if (row === undefined) return;
+    if (row === NONE) return;
     failures[row] = 0;
     if (this.#table.state[row] === idle) this.#table.free(row);
   }
@@ -176,12 +178,12 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
   numRequeues(key: string): number {
     if (this.#table.failures === undefined) return 0;
     const row = this.#rowOf(key);
-    return row === undefined ? 0 : this.#table.failuresOf(row);
+    return row === NONE ? 0 : this.#table.failuresOf(row);
   }
 
   cancel(key: string): boolean {
-    const row = this.#table.rows.get(key);
-    if (row === undefined) return false;
+    const row = this.#table.find(key);
+    if (row === NONE) return false;
     const state = this.#table.state[row] as number;
     if (state === transition[(state << 3) | cancel]) return false;
     this.#clearRun(row);
@@ -245,9 +247,8 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.#metrics?.close();
   }
 
-  /** The first add of a key that the queue knows nothing of: the common case, kept short. */
-  #first(key: string, priority: number, cause: unknown): void {
-    const row = this.#insert(key);
+  /** A plain add of a key that is idle: the common case, kept short. */
+  #first(row: number, priority: number, cause: unknown): void {
     const table = this.#table;
     table.state[row] = waiting;
     table.since[row] = this.#clock.monotonic();
@@ -258,7 +259,7 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     this.#bell.ring();
   }
 
-  /** A plain add of a key that has a row. */
+  /** A plain add of a key. */
   #again(row: number, priority: number, cause: unknown): void {
     const table = this.#table;
     const state = table.state[row] as number;
@@ -315,15 +316,16 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
     return this.#delays.size + (this.#gate === undefined ? 0 : this.#gate.size);
   }
 
-  /** The row of a key. What workers speak of is mostly what they have just taken: no look-up for that. */
-  #rowOf(key: string): number | undefined {
+  /** The row of a key, or `NONE`. What workers speak of is mostly what they have just taken: no look-up for that. */
+  #rowOf(key: string): number {
     const last = this.#lastTaken;
     return last !== NONE && this.#table.keys[last] === key ? last : this.#table.find(key);
   }
 
-  #insert(key: string): number {
+  /** The row of a key, which gets one if it has none. */
+  #rowFor(key: string): number {
     if (typeof key !== 'string') throw new InvalidError(`a key of work queue ${this.name} must be a string, got ${typeof key}`);
-    return this.#table.insert(key);
+    return this.#table.rowOf(key);
   }
 
   /** Gives a key the higher of its priority and another; one that waits goes to the end of its new band. */
