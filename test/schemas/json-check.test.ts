@@ -94,6 +94,12 @@ describe('checkJson', () => {
     expect(checkJson(runInNewContext('new Date(0)'))).toHaveLength(1);
   });
 
+  it('refuses what has members that are not its own', () => {
+    const bare = Object.assign(Object.create(null) as object, { a: 1 });
+    for (const parent of [bare, { a: 1 }, Object.create(bare) as object])
+      expect(checkJson({ spec: Object.create(parent) as object })).toMatchObject([{ field: 'spec' }]);
+  });
+
   it('accepts nesting up to the limit and refuses it beyond', () => {
     expect(checkJson(nested(MAX_DEPTH))).toEqual([]);
     expect(checkJson(nested(MAX_DEPTH + 1))).toMatchObject([{ message: `must not be nested deeper than ${MAX_DEPTH} levels` }]);
