@@ -46,7 +46,9 @@ describe.each(engines)('Informer on the %s engine', (engine) => {
         await some.caughtUp(store.revision);
         expect(told).toHaveLength(45);
         expect(some.size).toBe(15);
-        expect([decoded, parse.mock.calls.length]).toEqual([0, 0]);
+        // The store parses other texts meanwhile: which keys there are, who holds a lease.
+        const parsed = parse.mock.calls.filter(([text]) => text.includes('"Widget"') && text.includes('"spec"'));
+        expect([decoded, parsed]).toEqual([0, []]);
         expect(encoded).toBeGreaterThanOrEqual(40);
         for (const name of names.slice(5)) {
           const cached = all.get(`prod/${name}`);
