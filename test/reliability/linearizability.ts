@@ -1,6 +1,7 @@
 /**
- * Linearizability and the promises of watches at full size: 100 histories of 2,000 operations by 8 clients on 10 keys, most of
- * them in virtual time on memory with failing commits and clients that give up, every tenth on LMDB.
+ * Linearizability and the promises of watches at full size: 100 seeds, each of them three times: 2,000 operations by 8 clients on
+ * 10 keys on memory, in virtual time, with failing commits and clients that give up; the same on LMDB, whose commits fail and
+ * whose engine is opened again; and clients on LMDB in a process that is killed five times.
  *
  * `npm run reliability -- linearizability --minutes N [--runs 100] [--operations 2000] [--seed 1]`; ends early when the minutes are over.
  */
@@ -10,8 +11,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lmdbEngine, memoryEngine, openStore } from '../../src/store/index.js';
 import { virtualDeps } from '../../src/testing/index.js';
+import { faultySource } from '../store/faulty-source.js';
 import { History } from '../store/histories.js';
 import { pumped } from '../store/repos/setup.js';
+import { killedClients } from './support/killed-clients.js';
 
 const { values } = parseArgs({
   options: {
@@ -49,29 +52,48 @@ async function inMemory(seed: number): Promise<string> {
   );
 }
 
-async function onLmdb(seed: number): Promise<string> {
+/** A directory of its own, gone afterwards. */
+async function inDirectory(body: (path: string) => Promise<string>): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'rune-histories-'));
   try {
-    const store = await openStore({ engine: lmdbEngine({ path }), ring: { events: seed % 2 === 0 ? 20 : 10_000 } });
-    const history = new History(store, { seed, operations, aborts: true });
-    await history.run();
-    await history.check();
-    await store.close();
-    await using again = await openStore({ engine: lmdbEngine({ path }) });
-    await history.check(again);
-    return history.summary();
+    return await body(path);
   } finally {
     await rm(path, { recursive: true, force: true });
   }
 }
 
+const onLmdb = (seed: number): Promise<string> =>
+  inDirectory(async (path) => {
+    const source = faultySource(lmdbEngine({ path }));
+    const store = await openStore({ engine: source, ring: { events: seed % 2 === 0 ? 20 : 10_000 } });
+    const history = new History(store, {
+      seed,
+      operations,
+      aborts: true,
+      trouble: seed % 3 === 0 ? undefined : (random) => source.failNext('commit', new Error('EIO'), { applied: random.below(2) === 0 }),
+    });
+    await history.run();
+    await history.check();
+    await store.close();
+    await using again = await openStore({ engine: lmdbEngine({ path }) });
+    await history.check(again);
+    return `opened ${source.opened} times; ${history.summary()}`;
+  });
+
+const killed = (seed: number): Promise<string> =>
+  inDirectory(async (path) => {
+    const { operations: done, inDoubt } = await killedClients(path, { seed, lives: 5, lifeMs: () => 20 + Math.random() * 600 });
+    return `${done} operations in 5 lives, ${inDoubt} in doubt`;
+  });
+
 let done = 0;
 for (let run = 0; run < runs && Date.now() < until; run += 1) {
   const seed = first + run;
-  const engine = run % 10 === 9 ? 'lmdb' : 'memory';
-  const began = Date.now();
-  const summary = await (engine === 'lmdb' ? onLmdb(seed) : inMemory(seed));
+  for (const [name, check] of Object.entries({ memory: inMemory, lmdb: onLmdb, killed })) {
+    const began = Date.now();
+    const summary = await check(seed);
+    process.stdout.write(`seed ${seed}, ${name}: ${summary}; ${((Date.now() - began) / 1000).toFixed(1)} s\n`);
+  }
   done += 1;
-  process.stdout.write(`seed ${seed} on ${engine}: ${summary}; ${((Date.now() - began) / 1000).toFixed(1)} s\n`);
 }
-process.stdout.write(`${done} of ${runs} histories of ${operations} operations: no violation\n`);
+process.stdout.write(`${done} of ${runs} seeds of ${operations} operations: no violation\n`);

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { memoryEngine, openStore } from '../../src/store/index.js';
 import { virtualDeps } from '../../src/testing/index.js';
+import { faultySource } from './faulty-source.js';
 import { History } from './histories.js';
 import { findViolation } from './linearizability.js';
 import type { Operation } from './linearizability.js';
@@ -42,16 +43,26 @@ describe('single keys, transactions and lists', () => {
       await checkInMemory(seed, true);
     },
   );
-  it(
-    'are linearizable on LMDB',
-    onStorage('lmdb', async ({ open }) => {
-      const store = await open({ ring: { events: 50 } });
-      const history = new History(store, { seed: 3, operations: 500, aborts: true });
-      await history.run();
-      await history.check();
-      await store.close();
-      await history.check(await open());
-    }),
+  it.each([3, 4])(
+    'are linearizable on LMDB when commits fail and clients give up, and after it was opened again, seed %i',
+    { timeout: 60_000 },
+    (seed) =>
+      onStorage('lmdb', async ({ source: inner }) => {
+        const source = faultySource(inner);
+        await using store = await openStore({ engine: source, ring: { events: 50 } });
+        const history = new History(store, {
+          seed,
+          operations: 400,
+          aborts: true,
+          trouble: (random) => source.failNext('commit', new Error('EIO'), { applied: random.below(2) === 0 }),
+        });
+        await history.run();
+        await history.check();
+        expect(source.opened).toBeGreaterThan(2);
+        await store.close();
+        await using again = await openStore({ engine: inner });
+        await history.check(again);
+      })(),
   );
 });
 
