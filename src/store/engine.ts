@@ -128,6 +128,8 @@ export interface RangeOptions {
   readonly limit?: number | undefined;
   /** A past revision, at least `compacted`. Default: the present. */
   readonly at?: number | undefined;
+  /** Only what this names at that revision has to be shown. Anything else may be shown as well, so whoever asks looks for himself. */
+  readonly index?: IndexEntry | undefined;
 }
 
 export interface RangeResult {

@@ -223,6 +223,38 @@ describe('a list beside another process', () => {
     }
   });
 
+  it('that goes by an index shows one revision whole, while the other moves all of it at once', { timeout: 30_000 }, async () => {
+    const Box = defineResource({
+      kind: 'Box',
+      type: 'box',
+      spec: { type: 'object', properties: { node: { type: 'string' }, size: { type: 'integer' } } },
+      storeIndexes: ['spec.node'],
+    });
+    const [own, other] = [await open({ path, types: [Box] }), await open({ path, types: [Box] })];
+    const boxes = Array.from({ length: 40 }, (_, index) => `b${index}`);
+    for (const name of boxes) await own.create(Box, 'a', name, { spec: { node: 'n0', size: 0 } });
+    let moving = true;
+    const mover = (async () => {
+      for (let size = 1; size <= 60; size += 1) {
+        await other.transaction(async (tx) => {
+          // Half of them change sides with each step: as many as before are found on either.
+          for (const [index, name] of boxes.entries()) await tx.patch(Box, 'a', name, { spec: { size, node: `n${(index + size) % 2}` } });
+        });
+      }
+      moving = false;
+    })();
+    let lists = 0;
+    for (; moving; lists += 1) {
+      const { items, resourceVersion } = await own.list(Box, 'a', { fieldSelector: 'spec.node=n0' });
+      expect(new Set(items.map(({ spec }) => spec.size)).size).toBe(1);
+      expect(items).toHaveLength(items[0]?.spec.size === 0 ? 40 : 20);
+      for (const { metadata } of items) expect(Number(metadata.resourceVersion)).toBeLessThanOrEqual(Number(resourceVersion));
+      await own.deps.scheduler.turn();
+    }
+    await mover;
+    expect(lists).toBeGreaterThan(20);
+  });
+
   it('is never older than what was read before it, be it there or gone', { timeout: 30_000 }, async () => {
     const source = heldUp(lmdbEngine({ path }));
     const [own, other] = [await open({ engine: source }), await open()];

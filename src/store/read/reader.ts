@@ -213,10 +213,9 @@ export class Reader {
     // May be called again for the same entries, when the engine fails half way through a page: it notes nothing.
     const open = (entry: Entry): Opened | Promise<Opened> =>
       info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, revision);
-    const size = limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
-    pages: for await (const opened of indexed === undefined
-      ? this.#range(prefix, revision, { after, size }, open)
-      : this.#lookup(indexed, prefix, open)) {
+    // What an index names is read in one go: what was written since is then looked through once.
+    const size = indexed !== undefined ? undefined : limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
+    pages: for await (const opened of this.#range(prefix, { after, limit: size, at: revision, index: indexed }, open)) {
       throwIfAborted(signal, 'the list');
       for (const object of opened) {
         if (limit !== undefined) {
@@ -332,18 +331,13 @@ export class Reader {
   }
 
   /** Reads in slices at one revision, with a turn of the event loop between them. */
-  async *#range<T>(
-    prefix: Prefix,
-    revision: number,
-    { after, size }: { readonly after?: Key | undefined; readonly size: number },
-    use: (entry: Entry) => T | Promise<T>,
-  ): AsyncGenerator<readonly T[]> {
-    let from = after;
+  async *#range<T>(prefix: Prefix, options: RangeOptions, use: (entry: Entry) => T | Promise<T>): AsyncGenerator<readonly T[]> {
+    let { after } = options;
     for (;;) {
-      const { items, next } = await this.#page(prefix, { after: from, limit: size, at: revision }, use);
+      const { items, next } = await this.#page(prefix, { ...options, after }, use);
       yield items;
       if (next === undefined) return;
-      from = next;
+      after = next;
       await this.#host.deps.scheduler.turn();
     }
   }
@@ -359,16 +353,6 @@ export class Reader {
     if (inPlace !== undefined) return inPlace.range(prefix, options, use as (entry: Entry) => T);
     const { entries, more } = await this.#host.engine().range(prefix, options);
     return { items: await eachSettled(entries, use), next: more ? entries.at(-1)?.key : undefined };
-  }
-
-  async *#lookup<T>(entry: IndexEntry, prefix: Prefix, use: (entry: Entry) => T | Promise<T>): AsyncGenerator<readonly T[]> {
-    const entries: Entry[] = [];
-    for (const key of await this.#host.engine().lookup(entry)) {
-      if (key.type !== prefix.type || (prefix.namespace !== undefined && key.namespace !== prefix.namespace)) continue;
-      const found = await this.#host.engine().get(key);
-      if (found !== undefined) entries.push(found);
-    }
-    yield eachSettled(entries, use);
   }
 
   /** A declared field asked for by equality can be looked up instead of scanned for. */

@@ -1,7 +1,7 @@
 /** Cases about reads: order, prefixes, pages, the past, indexes, changes, versions. */
 import assert from 'node:assert/strict';
 import { versionMark } from '../../store/index.js';
-import type { Engine, Entry, InPlaceBatch, InPlaceRange, Key, LoggedWrite, Prefix } from '../../store/index.js';
+import type { CommitRequest, Engine, Entry, InPlaceBatch, InPlaceRange, Key, LoggedWrite, Prefix, RangeResult } from '../../store/index.js';
 import { changeLines, decode, k, path, put, readChanges, rejects, request, show, write } from './engine-kit.js';
 import type { Case } from './engine-kit.js';
 
@@ -168,6 +168,75 @@ export const readCases: Record<string, Case> = {
     assert.deepEqual(paths(await engine.lookup(node('n2'))), ['t/n0/o2']);
     assert.deepEqual(await engine.lookup({ index: 'uid', value: 'u3' }), []);
     assert.deepEqual(await engine.lookup({ index: 'uid', value: 'u1' }, { after: k('t/n1/o1') }), []);
+  },
+
+  'shows of a range what an index names, at the present and at past revisions, whoever was written since': async ({ engine, deps }) => {
+    const node = (value: number): { index: string; value: string } => ({ index: 'field:t:spec.node', value: `n${value}` });
+    /** Where each object is, after each revision. */
+    const states: ReadonlyMap<string, number>[] = [new Map()];
+    let random = 7;
+    const below = (most: number): number => (random = (random * 1_103_515_245 + 12_345) % 2_147_483_648) % most;
+    const change = (): CommitRequest => {
+      const state = new Map(states.at(-1));
+      states.push(state);
+      const at = `${below(5) === 0 ? 'u' : 't'}/n${below(2)}/o${below(30)}`;
+      const before = state.get(at);
+      const remove = before === undefined ? [] : [node(before)];
+      if (before !== undefined && below(3) === 0) {
+        state.delete(at);
+        return request(write(at, undefined, { remove }));
+      }
+      const now = below(3);
+      state.set(at, now);
+      return request(write(at, `n${now}`, { remove, add: [node(now)] }));
+    };
+    const check = async (at: number | undefined, limit: number | undefined): Promise<void> => {
+      const state = states[at ?? engine.revision().current] as ReadonlyMap<string, number>;
+      for (const prefix of [{ type: 't' }, { type: 't', namespace: 'n1' }, {}]) {
+        const shown: Entry[] = [];
+        for (let after: Key | undefined; ;) {
+          const page: RangeResult = await engine.range(prefix, { at, limit, after, index: node(1) });
+          shown.push(...page.entries);
+          after = page.entries.at(-1)?.key;
+          if (!page.more) break;
+        }
+        const all = show((await engine.range(prefix, { at })).entries);
+        assert.deepEqual(
+          all.filter((line) => show(shown).includes(line)),
+          show(shown),
+          'in order, each once, as a range without the index shows it',
+        );
+        const wanted = [...state].filter(([path, value]) => value === 1 && all.some((line) => line.startsWith(`${path}=`)));
+        for (const [path] of wanted)
+          assert.ok(
+            show(shown).some((line) => line.startsWith(`${path}=`)),
+            `${path} at ${at}`,
+          );
+      }
+    };
+    for (let round = 0; round < 12; round++) {
+      await engine.commit(Array.from({ length: 15 }, change));
+      const { current } = engine.revision();
+      await check(undefined, undefined);
+      await check(current, 3);
+      for (const back of [1, 5, 40]) await check(Math.max(0, current - back), back === 5 ? 2 : undefined);
+    }
+    // While a commit is under way, and over slices of the range.
+    await engine.commit(Array.from({ length: 1500 }, (_, index) => request(write(`w/a/o${index}`, 'v', { add: [node(1)] }))));
+    const { current } = engine.revision();
+    const listing = engine.range({ type: 'w' }, { index: node(1) });
+    const moving = engine.commit(
+      Array.from({ length: 700 }, (_, index) => request(write(`w/a/o${index * 2}`, 'moved', { remove: [node(1)], add: [node(2)] }))),
+    );
+    for (let turn = 0; turn < 3; turn++) {
+      const { entries, revision } = await engine.range({ type: 'w' }, { index: node(1), at: current });
+      assert.deepEqual([entries.length, revision], [1500, current]);
+      await deps.scheduler.turn();
+    }
+    assert.equal((await listing).entries.length, 1500);
+    await moving;
+    assert.ok((await engine.range({ type: 'w' }, { index: node(1) })).entries.length >= 800);
+    await rejects(engine.range({ type: 'w' }, { index: { index: 'i', value: 'nul\0' } }), 'BadRequest');
   },
 
   'tells changes in order, with the versions before and after, resumable at each revision': async ({ engine }) => {

@@ -17,6 +17,7 @@ import type {
   VersionsOptions,
 } from '../../engine.js';
 import { checkLimit, checkReadable } from '../checks.js';
+import { Candidates } from './candidates.js';
 import { behind, describeBytes, indexRange, objectKey, parseKey, prefixRange, readRevision, REVISION_SUFFIX, versionKey } from './keys.js';
 import type { KeyRange } from './keys.js';
 import { decodeRecord, detached, isTombstone, looksSound, RecordEntry, revisionOfRecord } from './record.js';
@@ -111,6 +112,7 @@ export class Reader {
   ): Promise<InPlaceRange<T> & { readonly items: T[]; readonly revision: number }> {
     const limit = checkLimit(options.limit);
     const { start, end } = prefixRange(prefix);
+    const candidates = options.index && new Candidates(this.#session.tables, options.index, { start, end });
     const after = options.after && objectKey(options.after);
     let from = after !== undefined && Buffer.compare(after, start) >= 0 ? behind(after) : start;
     const items: T[] = [];
@@ -119,7 +121,7 @@ export class Reader {
       const slice = this.#session.read((snapshot) => {
         if (at === undefined) at = snapshot.current;
         else checkReadable(at, snapshot.current, snapshot.compacted);
-        return this.#slice({ start: from, end }, { items, limit, use }, at, snapshot);
+        return this.#slice({ start: from, end }, { items, limit, use, candidates }, at, snapshot);
       });
       if (slice.end !== 'full') return { items, revision: at as number, next: slice.end === 'limit' ? parseKey(slice.last) : undefined };
       from = behind(slice.last);
@@ -130,6 +132,11 @@ export class Reader {
   /** What a range shows at a revision, up to a slice of it. */
   #slice<T>(range: KeyRange, into: Into<T>, at: number, { newest }: Snapshot): SliceEnd {
     const slice = new Slice(into, this.#entry);
+    const { candidates } = into;
+    if (candidates?.follow(at, newest) === true) {
+      this.#pick(candidates.within(range), slice, at);
+      return slice.end;
+    }
     // Nothing was written since: what is there now is what was there then.
     if (at === newest) this.#session.tables.scan(range, (keys, start, end, record, length) => slice.take(keys, start, end, record, length));
     else {
@@ -141,6 +148,14 @@ export class Reader {
       }
     }
     return slice.end;
+  }
+
+  /** Those of some objects that are there at a revision. */
+  #pick(objects: Iterable<Buffer>, slice: Slice<unknown>, at: number): void {
+    for (const object of objects) {
+      const record = recordAt(this.#session.tables, object, at);
+      if (record !== undefined && !slice.take(object, 0, object.length, record, record.length)) return;
+    }
   }
 
   #merge(range: KeyRange, slice: Slice<unknown>, at: number, gone: Superseded): void {
@@ -237,11 +252,12 @@ export function keep(entry: Entry): Entry {
   return detached(entry, entry.value && Buffer.from(entry.value));
 }
 
-/** Where the items of a range go, how many they may be, and what makes them. */
+/** Where the items of a range go, how many they may be, what makes them, and among which objects they are. */
 interface Into<T> {
   readonly items: T[];
   readonly limit: number;
   readonly use: (entry: Entry) => T;
+  readonly candidates: Candidates | undefined;
 }
 
 /** Why a slice ended: there is no more, or (behind which key) there is but the slice is full or the limit reached. */

@@ -141,7 +141,7 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
       return entry && use(entry);
     },
     async range(prefix, options, use) {
-      const { entries, more } = state.range(prefix, options.after, checkLimit(options.limit), present(options.at));
+      const { entries, more } = state.range(prefix, options, checkLimit(options.limit), present(options.at));
       return { items: entries.map(use), next: more ? entries.at(-1)?.key : undefined };
     },
     changes(from, limit, use) {
@@ -169,7 +169,7 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
       return state.get(key, present(options?.at));
     },
     async range(prefix, options = {}) {
-      return state.range(prefix, options.after, checkLimit(options.limit), present(options.at));
+      return state.range(prefix, options, checkLimit(options.limit), present(options.at));
     },
     async lookup(entry, options) {
       check();

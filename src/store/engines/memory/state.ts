@@ -15,6 +15,7 @@ import type {
   Key,
   Precondition,
   Prefix,
+  RangeOptions,
   RangeResult,
   Write,
   WriteMeta,
@@ -84,20 +85,37 @@ export class MemoryState {
     return item && shownAt(item, at);
   }
 
-  range(prefix: Prefix, after: Key | undefined, limit: number, at: number): RangeResult {
+  range(prefix: Prefix, { after, index }: RangeOptions, limit: number, at: number): RangeResult {
     const from = after === undefined ? undefined : keyText(after);
     const entries: Entry[] = [];
     let more = false;
     const present = at === this.revision;
-    this.visit(prefix, after, (item) => {
+    const see = (item: Item): boolean => {
       // The present needs no look at the entries themselves: over many objects that is what a list costs.
       const entry = present ? (item.live ? item.current : undefined) : shownAt(item, at);
       if (entry === undefined || item.text === from) return true;
       more = entries.length >= limit;
       if (!more) entries.push(entry);
       return !more;
-    });
+    };
+    if (index === undefined) this.visit(prefix, after, see);
+    else for (const item of this.#candidates(prefix, index, from === undefined ? '' : sortText(from), at)) if (!see(item)) break;
     return { entries, revision: at, more };
+  }
+
+  /** What an index may have named at a revision: what it names now, and what was written since, from a place on, in order. */
+  #candidates(prefix: Prefix, index: IndexEntry, from: string, at: number): Item[] {
+    const found = new Set<Item>();
+    const add = (item: Item | undefined): boolean => {
+      if (item !== undefined && item.sort >= from && isWithin(item.key, prefix)) found.add(item);
+      return true;
+    };
+    const named = this.#index.get(indexText(index));
+    if (named instanceof SortedList) named.walk(from, add);
+    else add(named);
+    for (const { batch } of this.log.slice(Math.max(0, at + 1 - this.logStart)))
+      for (const { entry } of batch.changes) add(this.find(entry.key));
+    return [...found].sort((a, b) => (a.sort < b.sort ? -1 : 1));
   }
 
   /** Calls `see` for each item of a prefix from `start` on, deleted ones included, in order, until it returns false. */
@@ -358,4 +376,8 @@ function shownAt(item: Item, at: number): Entry | undefined {
   }
   const entry = older[low - 1];
   return entry?.value === undefined ? undefined : entry;
+}
+
+function isWithin(key: Key, prefix: Prefix): boolean {
+  return (prefix.type === undefined || key.type === prefix.type) && (prefix.namespace === undefined || key.namespace === prefix.namespace);
 }
