@@ -7,4 +7,10 @@ describe('many watchers of one type', () => {
     const { writes, deliveries } = await manyWatchers({ watchers: 200, slow: 3, rate: 500, ms: 1500 });
     expect([writes, deliveries]).toEqual([750, 750 * 203]);
   });
+
+  it('that fall behind cost no memory', { timeout: 60_000 }, async () => {
+    const { writes, deliveries, grown } = await manyWatchers({ watchers: 0, slow: 3, rate: 10_000, ms: 1000 });
+    expect([writes, deliveries]).toEqual([10_000, 30_000]);
+    expect(grown).toBeLessThan(20e6);
+  });
 });

@@ -1,9 +1,10 @@
 /**
  * SIGKILL at random moments under load: nothing acknowledged is lost, no transaction is half there, the revision never falls,
- * a watch resumes, `verify()` is clean.
+ * a watch resumes, `verify()` is clean, and no opening takes half a second.
  *
  * `npm run reliability -- kill --minutes N [--cycles 200]`; ends when either is over.
  */
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,3 +29,4 @@ process.stdout.write(
   `${done} kills, ${acknowledged} acknowledged writes: 0 lost, 0 half transactions, the revision never fell; ${unacknowledged} had happened unacknowledged; ` +
     `${watched} events watched over all kills without a gap; slowest opening ${slowestOpenMs.toFixed(0)} ms\n`,
 );
+assert.ok(slowestOpenMs < 500, `the slowest opening took ${slowestOpenMs.toFixed(0)} ms, 500 allowed`);
