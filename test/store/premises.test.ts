@@ -123,6 +123,24 @@ describe('a type that another process registers', () => {
     expect((await one.get(careful, 'prod', 'sealed')).spec).toEqual({ token: 'hunter2', size: 1 });
   });
 
+  it('with a field that is sensitive by now is sealed by a process whose definition does not name it', async () => {
+    const older = defineResource({ kind: 'Widget', spec: { type: 'object', additionalProperties: true, properties: {} } });
+    const newer = defineResource({
+      kind: 'Widget',
+      spec: { type: 'object', additionalProperties: true, properties: { token: { type: 'string', sensitive: true } } },
+    });
+    const two = await open({ path, types: [older] });
+    await two.create(older, 'prod', 'w', { spec: { size: 1 } });
+    const one = await open({ path, types: [newer] });
+    const [created] = await Promise.all([two.create(older, 'prod', 'new', { spec }), two.patch(older, 'prod', 'w', { spec })]);
+    expect(created.spec).toEqual(spec);
+    await two.transaction((tx) => tx.update(older, 'prod', 'new', { spec: { token: 'canary-2' } }));
+    expect(await inFile('canary')).toBe(false);
+    expect((await one.get(newer, 'prod', 'new')).spec).toEqual({ token: 'canary-2' });
+    expect((await one.get(newer, 'prod', 'w')).spec).toEqual({ token: 'canary', size: 1 });
+    expect((await two.get(older, 'prod', 'new')).spec).toEqual({ token: 'canary-2' });
+  });
+
   it('goes on to be written by a process that brings a definition that fits', async () => {
     const [mine, theirs] = [widget({ sensitive: true }), widget({ sensitive: true })];
     const two = await open({ path, types: [mine] });
