@@ -456,7 +456,11 @@ export class EmbeddedStore implements Store {
     const info = this.#registry.resolve('namespace');
     const { entries } = await this.#engine.now.range({ type: info.type });
     this.#namespaces.clear();
-    for (const entry of entries) this.#applied(entry.key, this.#codec.form(info, entry));
+    for (const entry of entries) {
+      const form = this.#codec.form(info, entry);
+      if (form.error !== undefined) this.deps.logger.warn({ err: form.error }, 'a namespace cannot be opened; it counts as active');
+      this.#applied(entry.key, form);
+    }
   }
 
   #applied(key: Key, form: Form | undefined): void {
