@@ -1,7 +1,7 @@
 /** The door of `schemas`: what a resource is. */
 export { cloneJson, equalJson, freezeJson } from './json.js';
 export type { DeepReadonly, Json, Jsonify } from './json.js';
-export { checkJson, findForbiddenKey, isWellFormedText, MAX_DEPTH } from './json-check.js';
+export { checkJson, findForbiddenKey, isWellFormedText, MAX_DEPTH, takeJson } from './json-check.js';
 export { diffPaths, getPath, joinPath, parsePath, setPath } from './json-path.js';
 export { mergePatch } from './merge-patch.js';
 export { openly, tellingOf } from './telling.js';

@@ -6,6 +6,7 @@
  * - No input, however deep, wide or circular, overflows the stack or runs for long.
  */
 import { NO_CAUSES, type Cause } from './errors.js';
+import { cloneJson } from './json.js';
 import { isForbiddenKey } from './json-path.js';
 import { Sealed } from './sealed.js';
 import { openly, type Telling } from './telling.js';
@@ -32,6 +33,8 @@ function isPlainObject(value: object): boolean {
 
 interface Budget {
   nodes: number;
+  /** Whether a -0 was seen, which JSON does not know. */
+  minus: boolean;
 }
 
 function isPlain(value: unknown, depth: number, budget: Budget): boolean {
@@ -41,6 +44,7 @@ function isPlain(value: unknown, depth: number, budget: Budget): boolean {
     case 'boolean':
       return true;
     case 'number':
+      if (value === 0 && Object.is(value, -0)) budget.minus = true;
       return Number.isFinite(value);
     case 'object':
       break;
@@ -69,7 +73,32 @@ function isPlain(value: unknown, depth: number, budget: Budget): boolean {
  * than 200, undefined in lists, texts with half a surrogate pair, and the keys `__proto__`, `constructor`, `prototype`.
  */
 export function checkJson(value: unknown, path = '', telling: Telling = openly): readonly Cause[] {
-  if (isPlain(value, 0, { nodes: MAX_NODES })) return NO_CAUSES;
+  return isPlain(value, 0, { nodes: MAX_NODES, minus: false }) ? NO_CAUSES : faults(value, path, telling);
+}
+
+/** What was taken from a caller: a copy of one's own, as JSON writes it (0 for -0); or what keeps it from being plain JSON. */
+export type Taken<T> = { readonly copy: T; readonly causes?: undefined } | { readonly causes: readonly Cause[]; readonly copy?: undefined };
+
+/** Checks a value as `checkJson` does, and copies it. */
+export function takeJson<T>(value: T, path = '', telling: Telling = openly): Taken<T> {
+  const budget = { nodes: MAX_NODES, minus: false };
+  if (!isPlain(value, 0, budget)) return { causes: faults(value, path, telling) };
+  const copy = cloneJson(value);
+  return { copy: budget.minus ? (withoutMinus(copy) as T) : copy };
+}
+
+/** With 0 for -0, in place. */
+function withoutMinus(value: unknown): unknown {
+  if (typeof value === 'number') return value === 0 ? 0 : value;
+  if (typeof value !== 'object' || value === null) return value;
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key];
+    if (typeof item === 'object' || item === 0) (value as Record<string, unknown>)[key] = withoutMinus(item);
+  }
+  return value;
+}
+
+function faults(value: unknown, path: string, telling: Telling): readonly Cause[] {
   const search: Search = { causes: [], above: [], nodes: MAX_NODES, telling };
   explain(value, path, search);
   if (search.causes.length === 0) {

@@ -4,7 +4,7 @@
  * Invariants: input is checked and copied at the call, so changing it while a write is in flight changes nothing; an address
  * is validated before anything is read.
  */
-import { BadRequestError, InvalidError, checkJson, cloneJson, invalid, isAlreadyExists, nameCauses, show } from '../schemas/index.js';
+import { BadRequestError, InvalidError, invalid, isAlreadyExists, nameCauses, show, takeJson } from '../schemas/index.js';
 import type { Ids } from './deps.js';
 import type { Key } from './engine.js';
 import { addressOf } from './keys.js';
@@ -133,9 +133,9 @@ export function takeInput(executor: Pick<Executor, 'accept'>, info: TypeInfo, re
     );
   }
   const plain = executor.accept(info, resource);
-  const causes = checkJson(plain, '', tellingFor(info, [plain]));
-  if (causes.length > 0) throw invalid(info.type, causes);
-  return cloneJson(plain) as Readonly<Record<string, unknown>>;
+  const { causes, copy } = takeJson(plain, '', tellingFor(info, [plain]));
+  if (causes !== undefined) throw invalid(info.type, causes);
+  return copy as Readonly<Record<string, unknown>>;
 }
 
 function takePatch(executor: Pick<Executor, 'accept'>, info: TypeInfo, patch: unknown): unknown {
@@ -145,9 +145,9 @@ function takePatch(executor: Pick<Executor, 'accept'>, info: TypeInfo, patch: un
     });
   }
   const plain = executor.accept(info, patch);
-  const causes = checkJson(plain, '', tellingFor(info, Array.isArray(plain) ? [] : [plain]));
-  if (causes.length > 0) throw invalid(`patch of ${info.type}`, causes);
-  return cloneJson(plain);
+  const { causes, copy } = takeJson(plain, '', tellingFor(info, Array.isArray(plain) ? [] : [plain]));
+  if (causes !== undefined) throw invalid(`patch of ${info.type}`, causes);
+  return copy;
 }
 
 function generateNameIn(info: TypeInfo, input: Readonly<Record<string, unknown>>): string {

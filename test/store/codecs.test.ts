@@ -41,6 +41,26 @@ describe('codecs', () => {
     }
   });
 
+  it.each([jsonCodec, msgpackCodec])('never come to see a -0, which not all of them know: $name', async (codec) => {
+    await using store = await openStore({ engine: memoryEngine(), codec });
+    const deep = { list: [-0, 1, { deep: -0 }], zero: -0, text: 'x', minus: -0.5 };
+    const written = [
+      await store.create('plain', 'prod', 'a', { v: deep, top: -0 }),
+      await store.update('plain', 'prod', 'a', { v: { ...deep, text: 'y' }, top: -0 }),
+      await store.patch('plain', 'prod', 'a', { v: { text: 'z', zero: -0 } }),
+      await store.patch('plain', 'prod', 'a', [{ op: 'add', path: '/v/more', value: -0 }]),
+      await store.apply('plain', 'prod', 'b', { v: deep, top: -0 }),
+      await store.modify('plain', 'prod', 'a', (draft) => void (draft['top'] = -0)),
+    ];
+    written.push(await store.get('plain', 'prod', 'a'), ...(await store.list('plain')).items);
+    for (const object of written) {
+      expect(object['v']).toMatchObject({ list: [0, 1, { deep: 0 }], zero: 0, minus: -0.5 });
+      expect(object['top'] ?? 0).toBe(0);
+    }
+    // The caller's own object stays as it was.
+    expect(Object.is(deep.zero, -0)).toBe(true);
+  });
+
   it('are part of the store: another one is refused', async () => {
     const source = memoryEngine();
     await (await openStore({ engine: source })).close();

@@ -3,7 +3,7 @@
  *
  * Invariant: when it says so already, nothing is written.
  */
-import { checkJson, cloneJson, equalJson, invalid, InvalidError, isAlreadyExists, isNotFound, tellingOf } from '../../schemas/index.js';
+import { equalJson, invalid, InvalidError, isAlreadyExists, isNotFound, takeJson, tellingOf } from '../../schemas/index.js';
 import type { AnyDefinition, InputOf, ResourceOf } from '../../schemas/index.js';
 import { threeWayApply } from '../patch/index.js';
 import { placeOf } from './address.js';
@@ -27,11 +27,10 @@ export async function ensure<D extends AnyDefinition>(
   const target = { namespace, name };
   const what = describe(definition, target);
   const { sensitivePaths } = definition;
-  const causes = checkJson(resource, '', tellingOf({ schema: definition.schema, sensitivePaths, clear: [resource] }));
-  if (causes.length > 0) throw invalid(what, causes);
   const { schema } = definition;
   // Taken now: what the caller changes while this waits is not part of it.
-  const wanted = cloneJson(resource);
+  const { causes, copy: wanted } = takeJson(resource, '', tellingOf({ schema, sensitivePaths, clear: [resource] }));
+  if (causes !== undefined) throw invalid(what, causes);
   const { retries, ...write } = options;
 
   return retryOnConflict(binding, { what: `ensuring ${what}`, retries, signal: options.signal, lostTo }, async (again) => {

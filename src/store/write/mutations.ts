@@ -12,10 +12,10 @@ import {
   NotFoundError,
   TooLargeError,
   annotationBytes,
-  checkJson,
   cloneJson,
   invalid,
   mergePatch,
+  takeJson,
   show,
 } from '../../schemas/index.js';
 import { LAST_APPLIED_ANNOTATION, applyJsonPatch, applyManifest, isRecord } from '../patch/index.js';
@@ -201,10 +201,10 @@ export function modifyMutation(change: (draft: Stored) => unknown, options: Upda
       );
     }
     const input = accept(next as Input);
-    const causes = checkJson(input, '', tellingFor(subject.info, [previous]));
-    if (causes.length > 0) throw invalid(describeKey(subject.key), causes, detailsOf(subject.key));
+    const { causes, copy } = takeJson(input, '', tellingFor(subject.info, [previous]));
+    if (causes !== undefined) throw invalid(describeKey(subject.key), causes, detailsOf(subject.key));
     checkPreconditions(subject.key, previous, undefined, { uid: preconditionsIn(input).uid });
-    return putIfChanged(updateObject(subject, previous, cloneJson(input), how));
+    return putIfChanged(updateObject(subject, previous, copy, how));
   };
 }
 
