@@ -1,10 +1,11 @@
 /**
  * The series of one controller, looked up once: what a run costs is an increment.
  *
- * Invariant: every series is there at zero from the controller's start, so that rates work from the first error.
+ * Invariants: every series is there at zero from the controller's start, so that rates work from the first error; none is
+ * there once the controller was removed, so that those that come and go do not fill the registry.
  */
-import { controllerMetrics, runtimeMetrics } from './metrics/index.js';
-import type { CounterSeries, GaugeSeries, HistogramSeries, MetricsRegistry } from './metrics/index.js';
+import { controllerMetrics, runtimeMetrics, workqueueMetrics } from './metrics/index.js';
+import type { CounterSeries, GaugeSeries, HistogramSeries, MetricDefinition, MetricsRegistry } from './metrics/index.js';
 import type { Outcome, ResultLabel } from './outcome.js';
 import type { Run } from './run.js';
 
@@ -51,6 +52,15 @@ export function controllerSeries(registry: MetricsRegistry, controller: string):
     finalizerPending: registry.gauge(runtimeMetrics.finalizerPending).with(labels),
     terminating: registry.gauge(runtimeMetrics.terminating).with(labels),
   };
+}
+
+const ofControllers: readonly MetricDefinition[] = [controllerMetrics, workqueueMetrics, runtimeMetrics].flatMap((group) =>
+  Object.values<MetricDefinition>(group).filter((definition) => definition.labels.includes('controller')),
+);
+
+/** Drops every series of a controller that was removed, those of its queue included. */
+export function dropControllerSeries(registry: MetricsRegistry, controller: string): void {
+  for (const definition of ofControllers) registry[definition.type](definition).removeMatching({ controller });
 }
 
 /** Counts a run; true when it failed in a way that is to be told. */

@@ -2,7 +2,8 @@
  * Liveness and readiness: is the process alive, and does it do its work.
  *
  * Invariants: a wedged controller (work waits and nothing finished for a while) fails readiness and is named; a slow one,
- * which finishes something now and then, does not. A standby is ready. Liveness fails only for what a restart mends.
+ * which finishes something now and then, does not, nor does one whose work has only just become ready. A standby is ready.
+ * Liveness fails only for what a restart mends.
  */
 import { isNotFound, Namespace } from '../schemas/index.js';
 import type { Informers } from '../informer/index.js';
@@ -44,11 +45,12 @@ export function electionCheck(elector: LeaderElector, election: Election, now: n
   );
 }
 
-/** Whether the watches work. */
-export function informersCheck(informers: Informers): Check {
+/** Whether the watches work; `standstills` are those that say nothing any more. */
+export function informersCheck(informers: Informers, standstills: readonly string[]): Check {
   const broken = informers.list.filter((informer) => informer.stats().lastError !== undefined);
   const told = broken.map((informer) => `${informer.definition.type} (${informer.stats().lastError?.message})`).join(', ');
-  return check('informers', broken.length === 0 ? undefined : `watches fail: ${told}`);
+  if (broken.length > 0) return check('informers', `watches fail: ${told}`);
+  return check('informers', standstills.length === 0 ? undefined : `watches stand still: ${standstills.join(', ')}`);
 }
 
 /** One check for each controller. */
@@ -93,7 +95,7 @@ export class StoreProbe {
 
   /** Asks, and waits for the answer, for as long as it may take at most. */
   async ask(): Promise<void> {
-    await within(this.#store.deps, this.#timeout, this.#ask());
+    await within(this.#store.deps, { ms: this.#timeout }, this.#ask());
   }
 
   /** What the last answer says, and whether one is overdue. Asks again. */
@@ -126,12 +128,15 @@ export class StoreProbe {
 /** Measures how late the event loop is. */
 export class LoopLag {
   readonly #deps: Pick<Deps, 'clock' | 'scheduler'>;
+  readonly #onMeasure: () => void;
   #timer: Timer | undefined;
   #due = 0;
   #last = 0;
 
-  constructor(deps: Pick<Deps, 'clock' | 'scheduler'>) {
+  /** `onMeasure` is called with each measurement: for what is to be looked at now and then. */
+  constructor(deps: Pick<Deps, 'clock' | 'scheduler'>, onMeasure: () => void) {
     this.#deps = deps;
+    this.#onMeasure = onMeasure;
   }
 
   start(): void {
@@ -143,6 +148,7 @@ export class LoopLag {
   #tick(): void {
     this.#last = Math.max(0, this.#deps.clock.monotonic() - this.#due);
     this.#timer = undefined;
+    this.#onMeasure();
     this.start();
   }
 

@@ -23,6 +23,8 @@ export interface HttpSource {
   readonly manager: { readonly metrics: MetricsRegistry; healthz(): Report; readyz(): Report };
   /** Finds out, in bounded time, what only asking tells; before `readyz`. */
   probe(): Promise<void>;
+  /** The same, before the metrics. */
+  measure(): Promise<void>;
 }
 
 /** A server that listens. */
@@ -59,13 +61,14 @@ export async function serve(options: HttpOptions, source: HttpSource): Promise<H
 
 const BASE = 'http://manager';
 
-async function answer(request: IncomingMessage, response: ServerResponse, { manager, probe }: HttpSource): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, { manager, probe, measure }: HttpSource): Promise<void> {
   const target = request.url ?? '/';
   // `//` would name a host, and an empty one.
   if (!URL.canParse(target, BASE)) return notFound(response);
   const { pathname, searchParams } = new URL(target, BASE);
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'method not allowed\n', { Allow: 'GET, HEAD' });
   if (pathname === '/metrics') {
+    await measure();
     const format = request.headers.accept?.includes('application/openmetrics-text') === true ? 'openmetrics' : 'prometheus';
     return send(response, 200, manager.metrics.render(format), { 'Content-Type': contentTypes[format] });
   }

@@ -6,6 +6,7 @@
  * resolved nothing of it runs, and no timer, handler or listener is left.
  */
 import { InvalidError, TimeoutError } from '../schemas/index.js';
+import { deferred } from '../store/index.js';
 import type { Deps, Logger, Store } from '../store/index.js';
 import type { Informers } from '../informer/index.js';
 import { ActiveRuns } from './active-runs.js';
@@ -31,9 +32,10 @@ import { logFailure, logHotLoop } from './run-log.js';
 import { Run, type RunHost, type SkipReason } from './run.js';
 import { createSink, type SourceSink } from './source.js';
 import { measureTerminating } from './terminating.js';
+import { SourceSyncs } from './source-syncs.js';
 import type { ControllerDefinition } from './types.js';
 import { Wiring, type CachedObject, type WakeSink } from './wiring.js';
-import { within, withLimits } from './within.js';
+import { within, withLimits, type Grace } from './within.js';
 
 /** What a loop is made of. */
 export interface LoopOptions {
@@ -46,7 +48,14 @@ export interface LoopOptions {
   readonly recorder: EventRecorder;
 }
 
-type State = 'new' | 'warm' | 'running' | 'stopping' | 'stopped';
+/** `syncing`: its sources have started; `warm`: they have synced, and it may run. */
+type State = 'new' | 'syncing' | 'warm' | 'running' | 'stopping' | 'stopped';
+
+/** How a loop is stopped: what runs are told, and how long they have. */
+export interface StopOptions {
+  readonly reason: unknown;
+  readonly grace: Grace;
+}
 
 export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, WakeSink {
   readonly name: string;
@@ -69,7 +78,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   readonly #conflicts = new Map<string, number>();
   /** Aborts when the loop stops; what holds keys waits on it. */
   readonly #stopping = new AbortController();
-  readonly #sourcesSynced: { readonly name: string; readonly promise: Promise<void>; done: boolean }[] = [];
+  readonly #sources = new SourceSyncs();
   /** Runs begin here, not in the async context of whoever pushed their key. */
   readonly #context = new OwnContext();
   #store: Store;
@@ -78,8 +87,10 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   #stopped: Promise<readonly string[]> | undefined;
   readonly #echoes: Echoes;
   readonly #deadlines: Deadlines;
-  /** Monotonic ms: when a run last ended, or work last began to wait. */
-  #lastProgress: number;
+  /** Of a loop that has stopped: its last run has settled. */
+  readonly #ended = deferred();
+  /** Monotonic ms: when a run last ended. */
+  #lastEnd = 0;
   #finished = 0;
 
   constructor(options: LoopOptions) {
@@ -111,7 +122,6 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
       runs: () => this.#active.values(),
       onTimeout: (run, timeout) => this.#timeOut(run, timeout),
     });
-    this.#lastProgress = deps.clock.monotonic();
   }
 
   get stopSignal(): AbortSignal {
@@ -127,30 +137,19 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   /** Starts the sources: keys are collected from now on, and none runs before `run`. */
   warm(): void {
     if (this.#state !== 'new') return;
-    this.#state = 'warm';
+    this.#state = 'syncing';
     this.wiring.listen();
-    for (const source of this.controller.sources) {
-      const started = source.start(this.sink(source.name), { deps: this.deps, signal: this.#stopping.signal });
-      if (started === undefined) continue;
-      const entry = { name: source.name, promise: started, done: false };
-      // The promise is awaited in `whenSynced`; a failure before that must not count as unhandled.
-      started.then(
-        () => {
-          entry.done = true;
-        },
-        () => {},
-      );
-      this.#sourcesSynced.push(entry);
-    }
+    const context = { deps: this.deps, signal: this.#stopping.signal };
+    for (const source of this.controller.sources) this.#sources.add(source.name, source.start(this.sink(source.name), context));
   }
 
   /** Types and sources that have not synced yet. */
   get unsynced(): readonly string[] {
-    return [...this.wiring.unsynced, ...this.#sourcesSynced.filter((source) => !source.done).map((source) => `source ${source.name}`)];
+    return [...this.wiring.unsynced, ...this.#sources.unsynced];
   }
 
   /**
-   * Resolves when every source has synced and its handlers were fed.
+   * Resolves when every source has synced and its handlers were fed: then it may run.
    *
    * @throws {TimeoutError} that names those that did not, after the controller's `cacheSyncTimeout`. @throws {AbortedError}
    */
@@ -159,8 +158,9 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     const late = (): Error =>
       new TimeoutError(`controller ${this.name} could not start: ${this.unsynced.join(', ')} did not sync within ${timeout} ms`);
     await withLimits({ deps: this.deps, timeout, late, signals: [this.#stopping.signal, signal] }, (over) =>
-      Promise.all([this.wiring.whenSynced(over), ...this.#sourcesSynced.map((source) => source.promise)]),
+      Promise.all([this.wiring.whenSynced(over), this.#sources.whenSynced()]),
     );
+    if (this.#state === 'syncing') this.#state = 'warm';
   }
 
   /** Starts the workers. `store` is what runs write through, when it differs from the one the loop was made with. */
@@ -168,7 +168,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     if (this.#state !== 'warm') throw new InvalidError(`controller ${this.name} cannot run: it is ${this.#state}`);
     this.#state = 'running';
     this.#store = store;
-    this.#lastProgress = this.deps.clock.monotonic();
+    this.#lastEnd = this.deps.clock.monotonic();
     const slots = this.#context.slots(createSlots({ concurrency: this.controller.concurrency }));
     this.#workers = runWorkers(this.queue, slots, { handle: (item, worker) => this.#handle(item, worker), deps: this.deps });
   }
@@ -179,7 +179,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
     if (this.#echoes.hears(key, options.revision, cause)) return;
     const run = this.#active.get(key);
     if (run !== undefined && !this.#heard(run, options.revision, cause, options.priority)) return;
-    this.#enqueue(key, { priority: options.priority, cause });
+    this.queue.add(key, { priority: options.priority, cause });
   }
 
   #heard(run: Run, revision: string, cause: Cause, priority: number): boolean {
@@ -190,7 +190,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   /** An event that a run held back counts after all. */
   wakeHeld(key: string, cause: Cause, priority: number): void {
-    this.#enqueue(key, { priority, cause });
+    this.queue.add(key, { priority, cause });
   }
 
   passedOver(object: CachedObject): void {
@@ -201,7 +201,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   wakeUp(key: string, cause: Cause): void {
     const run = this.#active.get(key);
     if (run !== undefined) run.dirtied = true;
-    this.#enqueue(key, { priority: this.controller.priority, cause });
+    this.queue.add(key, { priority: this.controller.priority, cause });
   }
 
   /** Where a source of the user's own puts its keys; malformed ones are an InvalidError. */
@@ -214,12 +214,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   #push(key: string, priority: number, cause: PushCause): boolean {
     const run = this.#active.get(key);
     if (run !== undefined) run.dirtied = true;
-    return this.#enqueue(key, { priority, cause });
-  }
-
-  #enqueue(key: string, options: { readonly priority: number; readonly cause: Cause }): boolean {
-    if (this.queue.len() === 0) this.#lastProgress = this.deps.clock.monotonic();
-    return this.queue.add(key, options);
+    return this.queue.add(key, { priority, cause });
   }
 
   // ---- what runs and contexts ask
@@ -288,8 +283,9 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   /** The reconciler has settled: what it collected is written, then the outcome is applied. */
   #end(run: Run, end: RunEnd): void | Promise<void> {
-    run.settled = true;
     if (owesWrites(this, run, end)) {
+      // The run has not settled yet: a write that hangs is past its timeout as a reconciler is.
+      this.#deadlines.watch();
       return writeOwed(this, run, end).then((written) => this.#conclude(run, written));
     }
     return this.#conclude(run, end);
@@ -297,13 +293,11 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   /** Counts and tells what happened, and releases the key, now or when the caches have caught up. */
   #conclude(run: Run, end: RunEnd): void | Promise<void> {
-    if (this.#state === 'stopped') {
-      this.#active.delete(run);
-      return undefined;
-    }
+    run.settled = true;
+    if (this.#state === 'stopped') return this.#remove(run);
     const now = this.deps.clock.monotonic();
     run.tookMs = now - run.item.takenAt;
-    this.#lastProgress = now;
+    this.#lastEnd = now;
     this.#finished += 1;
     run.revoke('the run is over; await every write before the reconciler returns');
     if (run.events !== undefined) this.#tellEvents(run, end);
@@ -355,7 +349,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   /** Releases the key into what its outcome asks for. */
   #apply(run: Run, outcome: Outcome): void {
     const { key, priority } = run.item;
-    this.#active.delete(run);
+    this.#remove(run);
     this.journal.add(run);
     // Only now: the event of its own write may have come while the key waited for the caches.
     if (run.skipped === undefined) this.#hotLoops.ran(run);
@@ -382,6 +376,11 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
       default:
         outcome.next satisfies never;
     }
+  }
+
+  #remove(run: Run): void {
+    this.#active.delete(run);
+    if (this.#state === 'stopped' && this.#active.size === 0) this.#ended.resolve();
   }
 
   #tellEvents(run: Run, end: RunEnd): void {
@@ -418,16 +417,18 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   /** Keys whose runs are past their timeout and have not settled. */
   get stuck(): readonly string[] {
-    const keys: string[] = [];
-    for (const run of this.#active.values()) if (run.timedOut && !run.settled) keys.push(run.key);
-    return keys;
+    return this.running.filter((run) => run.timedOut && !run.settled).map((run) => run.key);
   }
 
-  /** How long work has waited while nothing finished; 0 when nothing waits. */
+  /** How long work has waited while no run ended; 0 when nothing waits. */
   idleMs(now: number): number {
-    return this.#state !== 'running' || this.queue.len() === 0 ? 0 : now - this.#lastProgress;
+    return this.#state === 'running' ? Math.min(this.queue.oldestWait(), now - this.#lastEnd) : 0;
   }
 
+  /** Keys whose runs have not settled. */
+  get unsettled(): readonly string[] {
+    return this.running.filter((run) => !run.settled).map((run) => run.key);
+  }
   get running(): readonly Run[] {
     return [...this.#active.values()];
   }
@@ -446,7 +447,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   /** Figures that are read when somebody looks. */
   collect(): void {
     this.series.active.set(this.#active.size);
-    measureTerminating(this.series, this, this.deps.clock.now());
+    measureTerminating(this.series, this.#state === 'stopped' ? undefined : this, this.deps.clock.now());
   }
   objectOf(key: string): CachedObject | undefined {
     return this.wiring.primary.get(key);
@@ -454,35 +455,38 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
 
   // ---- stop
 
+  /** Resolves when it has stopped and nothing of it runs any more, be it that which did not settle in time. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
   /**
-   * Stops: no new runs, running ones get the signal and have `graceMs` to settle. Resolves to the keys that did not;
+   * Stops: no new runs, running ones get the signal and have the grace period to settle. Resolves to the keys that did not;
    * from then on nothing they do has an effect.
    */
-  stop(graceMs: number, reason: unknown): Promise<readonly string[]> {
-    this.#stopped ??= this.#stop(graceMs, reason);
+  stop(options: StopOptions): Promise<readonly string[]> {
+    this.#stopped ??= this.#stop(options);
     return this.#stopped;
   }
 
-  async #stop(graceMs: number, reason: unknown): Promise<readonly string[]> {
+  async #stop({ reason, grace }: StopOptions): Promise<readonly string[]> {
     this.#state = 'stopping';
     this.wiring.deafen();
     this.queue.shutDown();
     this.#stopping.abort(reason);
     const workersDone = this.#workers?.stop();
     for (const run of this.#active.values()) if (!run.settled) run.abort(reason);
-    await within(this.deps, graceMs, workersDone);
+    await within(this.deps, grace, workersDone);
     this.#state = 'stopped';
-    const unsettled: string[] = [];
-    for (const run of this.#active.values()) {
-      run.revoke('the controller has stopped');
-      if (!run.settled) unsettled.push(run.key);
-    }
+    for (const run of this.#active.values()) run.revoke('the controller has stopped');
+    const { unsettled } = this;
     this.#deadlines.close();
     for (const key of unsettled)
       this.logger.error({ key }, 'a reconcile did not settle within the grace period; what it still does has no effect');
     await this.queue[Symbol.asyncDispose]();
     await this.wiring.close();
     this.#context.close();
+    if (this.#active.size === 0) this.#ended.resolve();
     return unsettled;
   }
 }

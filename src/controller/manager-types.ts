@@ -10,7 +10,7 @@ import type { RunReport } from './journal.js';
 import type { LeaderElectionOptions } from './leases/index.js';
 import type { MetricsRegistry } from './metrics/index.js';
 import type { Pause, PauseHandle, PauseOptions } from './pause.js';
-import type { InspectedKey } from './queue/index.js';
+import type { WorkQueue } from './queue/index.js';
 import type { PushOptions } from './source.js';
 import type { Terminating, TerminatingObject, TerminatingOptions } from './terminating.js';
 import type { ControllerDefinition } from './types.js';
@@ -37,7 +37,7 @@ export interface ManagerOptions {
   readonly warmup?: boolean | undefined;
   /** Runs the garbage collector. Default true. */
   readonly garbageCollection?: boolean | undefined;
-  /** Work that waits while nothing finishes for this long fails readiness. Default '60s'. */
+  /** Work that waits while nothing finishes for this long fails readiness, and so does a watch that stands still for it. Default '60s'. */
   readonly wedgedAfter?: Duration | undefined;
   /** A store that takes longer to answer a read fails readiness. Default '5s'. */
   readonly storeTimeout?: Duration | undefined;
@@ -112,9 +112,15 @@ export interface Manager extends AsyncDisposable {
   stop(): Promise<StopReport>;
   /** Rejects when it fails while it runs (its lease is lost, its store closed); never resolves before it stops. */
   readonly failed: Promise<never>;
-  /** Adds a controller; a running manager starts it, and resolves when it runs. @throws {ForbiddenError} while stopping. */
+  /**
+   * Adds a controller: resolves when its sources have synced, and it runs if the manager leads; at once where nothing has started
+   * yet. One that fails is not added.
+   *
+   * @throws {ForbiddenError} while stopping. @throws {InvalidError} when its name is taken, be it by one that was removed and has
+   * runs that have not settled. @throws {TimeoutError} when a source did not sync. @throws {AbortedError} when it is removed meanwhile.
+   */
   add(controller: ControllerDefinition): Promise<void>;
-  /** Stops a controller and forgets it; undefined when there is none of the name. */
+  /** Stops a controller and forgets it, its metrics included; undefined when there is none of the name. */
   remove(name: string): Promise<StopReport | undefined>;
   /** Runs a key. False when it is stopped. @throws {NotFoundError} for an unknown controller. */
   enqueue(controller: string, key: ObjectKey | string, options?: PushOptions): boolean;
@@ -126,7 +132,7 @@ export interface Manager extends AsyncDisposable {
   /** Past runs, newest first; of one key, or of all; at most `limit` (default 1,000, which is all that is kept). @throws {NotFoundError} */
   runs(controller: string, key?: ObjectKey | string, options?: { readonly limit?: number | undefined }): readonly RunReport[];
   /** The queue of a controller, to look at. @throws {NotFoundError} */
-  queue(controller: string): { inspect(): readonly InspectedKey<Cause>[]; len(): number; processing(): number; delayed(): number };
+  queue(controller: string): Pick<WorkQueue<Cause>, 'inspect' | 'len' | 'processing' | 'delayed' | 'oldestWait'>;
   /**
    * The finalizer age report: objects that their controllers see being deleted and that do not go, oldest first, with the finalizers
    * they wait for. @throws {NotFoundError} for an unknown controller. @throws {InvalidError}

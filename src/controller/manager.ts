@@ -2,19 +2,22 @@
  * The manager: starts everything in order, keeps it running, and stops it in reverse.
  *
  * Invariants: start: HTTP (so that probes answer), informers synced, leader elected, controllers. Stop: controllers drained
- * within the grace period, collector and recorder, informers, HTTP, and the lease last; with the lease lost, at once. A
- * standby that is stopped never starts its controllers. What fails while starting is stopped again.
+ * within the grace period, collector and recorder, informers, HTTP, and the lease last; with the lease lost, at once, also when
+ * that happens in the middle of a stop. A standby that is stopped never starts its controllers. What fails while starting is
+ * stopped again. Which controllers there are, and how far each is, is the business of `ControllerSet`.
  */
-import { AbortedError, ForbiddenError, InvalidError, NotFoundError, parseDuration, TimeoutError } from '../schemas/index.js';
+import { AbortedError, ForbiddenError, InvalidError, parseDuration, TimeoutError } from '../schemas/index.js';
 import type { ObjectKey } from '../schemas/index.js';
 import { deferred, onAbort } from '../store/index.js';
 import type { Deferred, Deps, Logger, Store, Timer } from '../store/index.js';
 import { createInformers } from '../informer/index.js';
 import type { Informers } from '../informer/index.js';
+import { ControllerSet } from './controller-set.js';
 import { managerDefaults } from './defaults.js';
 import { throwAll, toError } from './errors.js';
 import { EventWriter } from './events/index.js';
 import { explainKey, runsOf } from './explain.js';
+import { Freshness } from './freshness.js';
 import { GarbageCollector } from './gc/index.js';
 import { check, controllerChecks, electionCheck, informersCheck, LoopLag, report, StoreProbe, type Check, type Report } from './health.js';
 import { serve, type HttpServer } from './http.js';
@@ -22,12 +25,15 @@ import type { RunReport } from './journal.js';
 import { checkKey } from './keys.js';
 import { electionOf, fencedStore, LeaderElector, type Election } from './leases/index.js';
 import { ControllerLoop } from './loop.js';
+import { ManagerMetrics } from './manager-metrics.js';
 import type { Explanation, Manager, ManagerOptions, ManagerState, StopReport, UnsettledKey } from './manager-types.js';
-import { createMetrics, leaderElectionMetrics, runtimeMetrics, type MetricsRegistry } from './metrics/index.js';
+import { createMetrics, leaderElectionMetrics, runtimeMetrics, type GaugeSeries, type MetricsRegistry } from './metrics/index.js';
 import type { Pause, PauseHandle, PauseOptions } from './pause.js';
 import type { PushOptions } from './source.js';
+import { onProcessSignals } from './signals.js';
 import { reportTerminating, type TerminatingObject, type TerminatingOptions } from './terminating.js';
 import type { ControllerDefinition } from './types.js';
+import { within, type Grace } from './within.js';
 
 /** A century, in ms. */
 const FOR_EVER = 100 * 365 * 24 * 3_600_000;
@@ -56,75 +62,79 @@ class ControllerManager implements Manager {
   readonly #deps: Deps;
   readonly #logger: Logger;
   readonly #ownInformers: boolean;
-  readonly #definitions = new Map<string, ControllerDefinition>();
-  readonly #loops = new Map<string, ControllerLoop>();
-  /** Removed, and not stopped yet. */
-  readonly #leaving = new Set<ControllerLoop>();
+  readonly #controllers: ControllerSet;
   readonly #recorder: EventWriter;
   readonly #lag: LoopLag;
+  readonly #freshness: Freshness;
+  readonly #figures: ManagerMetrics;
   readonly #gracePeriod: number;
   readonly #wedgedAfter: number;
   readonly #loopLagLimit: number;
   readonly #probe: StoreProbe;
   readonly #election: Election | undefined;
+  /** Aborts when it stops, or is told to while it starts. */
   readonly #abort = new AbortController();
+  /** Aborts when the lease is lost: what is still being drained then has no time left. */
+  readonly #lost = new AbortController();
   readonly #failure: Deferred<never>;
   readonly #pauseTimers = new Set<Timer>();
   #elector: LeaderElector | undefined;
   #collector: GarbageCollector | undefined;
   #http: HttpServer | undefined;
   #state: ManagerState = 'new';
-  /** What controllers write through: fenced once this process leads. */
-  #writeStore: Store;
-  #leading = false;
+  /** Why it failed, if it did. */
+  #failedWith: Error | undefined;
   #removeEnd: (() => void) | undefined;
   #starting: Promise<void> | undefined;
   #stopped: Promise<StopReport> | undefined;
-  #lostLease = false;
-  #removeCollector: (() => void) | undefined;
 
   constructor(options: ManagerOptions) {
     const { store } = options;
     this.#options = options;
     this.#store = store;
-    this.#writeStore = store;
     this.#deps = store.deps;
     this.#logger = options.logger ?? store.deps.logger;
     this.metrics = options.metrics ?? createMetrics();
     this.#gracePeriod = parseDuration(options.gracePeriod ?? managerDefaults.gracePeriod, 'gracePeriod');
     this.#wedgedAfter = parseDuration(options.wedgedAfter ?? managerDefaults.wedgedAfter, 'wedgedAfter');
     this.#loopLagLimit = parseDuration(options.loopLagLimit ?? managerDefaults.loopLagLimit, 'loopLagLimit');
-    this.#probe = new StoreProbe(store, parseDuration(options.storeTimeout ?? managerDefaults.storeTimeout, 'storeTimeout'));
+    const storeTimeout = parseDuration(options.storeTimeout ?? managerDefaults.storeTimeout, 'storeTimeout');
+    this.#probe = new StoreProbe(store, storeTimeout);
     const { leaderElection = false } = options;
     this.#election = leaderElection === false ? undefined : electionOf(leaderElection, this.#deps.ids);
     this.#ownInformers = options.informers === undefined;
     this.informers = options.informers ?? createInformers({ store, logger: this.#logger, metrics: informerSeries(this.metrics) });
     this.#recorder = new EventWriter({ deps: this.#deps, logger: this.#logger, instance: this.#election?.identity });
-    this.#lag = new LoopLag(this.#deps);
+    this.#freshness = new Freshness(store, this.informers);
+    this.#lag = new LoopLag(this.#deps, () => this.#freshness.look());
+    this.#controllers = new ControllerSet({
+      make: (definition) => this.#makeLoop(definition),
+      metrics: this.metrics,
+      stopping: this.#abort.signal,
+    });
+    this.#figures = new ManagerMetrics({
+      registry: this.metrics,
+      store,
+      informers: this.informers,
+      lag: this.#lag,
+      loops: () => this.#controllers.loops,
+      storeTimeout,
+    });
     this.#failure = deferred<never>();
     this.failed = this.#failure.promise;
     // It is there to be looked at, not to take the process down.
     this.failed.catch(() => {});
-    for (const controller of options.controllers ?? []) this.#define(controller);
+    for (const controller of options.controllers ?? []) this.#controllers.define(controller);
   }
 
   get state(): ManagerState {
     return this.#state;
   }
   get controllers(): readonly string[] {
-    return [...this.#definitions.keys()];
+    return this.#controllers.names;
   }
   get address(): { readonly host: string; readonly port: number } | undefined {
     return this.#http === undefined ? undefined : { host: this.#http.host, port: this.#http.port };
-  }
-
-  #define(controller: ControllerDefinition): void {
-    if (this.#definitions.has(controller.name)) {
-      throw new InvalidError(`two controllers are called ${controller.name}: names tell them apart in logs, metrics and finalizers`, {
-        causes: [{ reason: 'FieldValueDuplicate', field: 'controllers', message: controller.name }],
-      });
-    }
-    this.#definitions.set(controller.name, controller);
   }
 
   // ---- start
@@ -146,7 +156,7 @@ class ControllerManager implements Manager {
         await Promise.race([over.promise, this.failed]);
       } catch (error) {
         // To be told to stop while starting is no failure.
-        if (!aborted.signal.aborted) errors.push(toError(error, 'the manager'));
+        if (!aborted.signal.aborted) errors.push(this.#failedWith ?? toError(error, 'the manager'));
       }
       try {
         const { unsettled } = await this.stop();
@@ -154,6 +164,8 @@ class ControllerManager implements Manager {
       } catch (error) {
         errors.push(toError(error, 'the stop'));
       }
+      // It may have failed when it was being stopped already.
+      if (this.#failedWith !== undefined && !errors.includes(this.#failedWith)) errors.unshift(this.#failedWith);
     } finally {
       for (const remove of removers) remove();
     }
@@ -183,14 +195,17 @@ class ControllerManager implements Manager {
   async #start(): Promise<void> {
     const { http, warmup = true } = this.#options;
     this.#lag.start();
-    this.#removeCollector = this.metrics.onCollect(() => this.#collect());
-    if (http !== undefined) this.#http = await serve(http, { manager: this, probe: () => this.#probe.ask() });
-    for (const controller of this.#definitions.values()) this.#loops.set(controller.name, this.#makeLoop(controller));
+    this.#figures.start();
+    if (http !== undefined) {
+      const source = { manager: this, probe: () => this.#probe.ask(), measure: () => this.#figures.ask() };
+      this.#http = await serve(http, source);
+    }
+    this.#controllers.open();
     this.#removeEnd = onAbort(this.#store.ended, (reason) => this.#fail(toError(reason, 'the store')));
     this.informers.start();
-    if (this.#election === undefined || warmup) await this.#warm([...this.#loops.values()]);
+    if (this.#election === undefined || warmup) await this.#controllers.warm();
     this.#throwIfStopping();
-    if (this.#election === undefined) this.#lead();
+    if (this.#election === undefined) this.#lead(this.#store);
     else this.#stand(this.#election);
   }
 
@@ -203,7 +218,7 @@ class ControllerManager implements Manager {
     const { informers, metrics } = this;
     return new ControllerLoop({
       definition,
-      store: this.#writeStore,
+      store: this.#store,
       informers,
       metrics,
       deps: this.#deps,
@@ -212,14 +227,9 @@ class ControllerManager implements Manager {
     });
   }
 
-  async #warm(loops: readonly ControllerLoop[]): Promise<void> {
-    for (const loop of loops) loop.warm();
-    await Promise.all(loops.map((loop) => loop.whenSynced(this.#abort.signal)));
-  }
-
   /** Stands for election; controllers start when it is won. */
   #stand(election: Election): void {
-    const status = this.metrics.gauge(leaderElectionMetrics.masterStatus).with({ name: election.name });
+    const status = this.#masterStatus(election);
     const slowpath = this.metrics.counter(leaderElectionMetrics.slowpath).with({ name: election.name });
     status.set(0);
     this.#state = 'standby';
@@ -232,12 +242,14 @@ class ControllerManager implements Manager {
         onStarted: (leadership) => {
           status.set(1);
           if (this.#abort.signal.aborted) return;
-          this.#writeStore = fencedStore(this.#store, leadership);
-          this.#takeOver().catch((error: unknown) => this.#fail(toError(error, 'the start of the controllers')));
+          this.#takeOver(fencedStore(this.#store, leadership)).catch((error: unknown) => {
+            // To be told to stop in the middle of it is no failure.
+            if (!this.#abort.signal.aborted) this.#fail(toError(error, 'the start of the controllers'));
+          });
         },
         onLost: (error) => {
           status.set(0);
-          this.#lostLease = true;
+          this.#lost.abort(error);
           this.#fail(error);
         },
         onSlowPath: () => slowpath.inc(),
@@ -246,24 +258,29 @@ class ControllerManager implements Manager {
     this.#elector.start();
   }
 
-  async #takeOver(): Promise<void> {
-    await this.#warm([...this.#loops.values()]);
-    if (!this.#abort.signal.aborted) this.#lead();
+  #masterStatus({ name }: Election): GaugeSeries {
+    return this.metrics.gauge(leaderElectionMetrics.masterStatus).with({ name });
   }
 
-  #lead(): void {
-    this.#leading = true;
+  async #takeOver(store: Store): Promise<void> {
+    await this.#controllers.warm();
+    if (!this.#abort.signal.aborted) this.#lead(store);
+  }
+
+  /** `store` is what is written through: fenced where there was an election. */
+  #lead(store: Store): void {
     this.#state = 'running';
-    this.#recorder.start(this.#writeStore);
+    this.#recorder.start(store);
     if (this.#options.garbageCollection !== false) {
-      this.#collector = new GarbageCollector({ store: this.#writeStore, deps: this.#deps, logger: this.#logger });
+      this.#collector = new GarbageCollector({ store, deps: this.#deps, logger: this.#logger });
       this.#collector.start();
     }
-    for (const loop of this.#loops.values()) if (loop.state === 'warm') loop.run(this.#writeStore);
+    this.#controllers.lead(store);
   }
 
   #fail(error: Error): void {
     this.#logger.error({ err: error }, 'the manager failed and stops');
+    this.#failedWith ??= error;
     this.#failure.reject(error);
     // Whoever awaits run() or failed hears of it; the controllers stop at once either way.
     this.stop().catch((second: unknown) => this.#logger.error({ err: second }, 'the stop failed'));
@@ -295,28 +312,25 @@ class ControllerManager implements Manager {
     for (const timer of this.#pauseTimers) timer.cancel();
     this.#pauseTimers.clear();
     await this.#starting?.catch(() => {});
-    const graceMs = this.#lostLease ? 0 : this.#gracePeriod;
-    const unsettled = await this.#stopLoops([...this.#loops.values(), ...this.#leaving], graceMs);
-    await attempt(() => this.#collector?.stop());
-    await attempt(() => this.#recorder.stop(this.#lostLease ? 0 : graceMs));
+    const grace = this.#grace();
+    const unsettled = await this.#controllers.stop(grace);
+    // What hangs in the store must not keep the rest from ending.
+    await attempt(() => within(this.#deps, grace, this.#collector?.stop()));
+    await attempt(() => this.#recorder.stop(grace));
     if (this.#ownInformers) await attempt(() => this.informers[Symbol.asyncDispose]());
     this.#lag.stop();
     this.#removeEnd?.();
-    this.#removeCollector?.();
     await attempt(() => this.#http?.close());
-    await attempt(() => this.#elector?.stop({ release: !this.#lostLease }));
-    this.#leading = false;
+    await attempt(() => this.#elector?.stop({ release: !this.#lost.signal.aborted }));
+    if (this.#election !== undefined) this.#masterStatus(this.#election).set(0);
+    this.#figures.close();
     this.#state = 'stopped';
     throwAll(errors, 'several parts could not be stopped');
     return { unsettled };
   }
 
-  async #stopLoops(loops: readonly ControllerLoop[], graceMs: number): Promise<readonly UnsettledKey[]> {
-    const reason = new AbortedError('the manager stops');
-    const reports = await Promise.all(
-      loops.map(async (loop) => (await loop.stop(graceMs, reason)).map((key) => ({ controller: loop.name, key }))),
-    );
-    return reports.flat();
+  #grace(): Grace {
+    return { ms: this.#gracePeriod, cut: this.#lost.signal };
   }
 
   // ---- controllers added and removed while it runs
@@ -325,84 +339,61 @@ class ControllerManager implements Manager {
     if (this.#state === 'stopping' || this.#state === 'stopped') {
       throw new ForbiddenError(`controller ${controller.name} cannot be added: the manager is ${this.#state}`);
     }
-    this.#define(controller);
-    if (this.#state === 'new') return;
-    try {
-      await this.#starting;
-      this.#throwIfStopping();
-      // A start that was under way may have taken it along.
-      if (this.#loops.has(controller.name)) return;
-      const loop = this.#makeLoop(controller);
-      this.#loops.set(controller.name, loop);
-      if (!this.#leading && this.#options.warmup === false) return;
-      await this.#warm([loop]);
-      if (this.#leading && loop.state === 'warm' && this.#loops.get(controller.name) === loop) loop.run(this.#writeStore);
-    } catch (error) {
-      const loop = this.#loops.get(controller.name);
-      this.#loops.delete(controller.name);
-      this.#definitions.delete(controller.name);
-      await loop?.stop(0, error);
-      throw error;
-    }
+    await this.#controllers.add(controller);
+    // A start that is under way takes it along.
+    await this.#starting;
+    if (this.#starting !== undefined) this.#throwIfStopping();
   }
 
   async remove(name: string): Promise<StopReport | undefined> {
-    if (!this.#definitions.delete(name)) return undefined;
-    const loop = this.#loops.get(name);
-    this.#loops.delete(name);
-    if (loop === undefined) return { unsettled: [] };
-    this.#leaving.add(loop);
-    const unsettled = await this.#stopLoops([loop], this.#gracePeriod);
-    this.#leaving.delete(loop);
-    return { unsettled };
+    const unsettled = await this.#controllers.remove(name, this.#grace());
+    return unsettled && { unsettled };
   }
 
   // ---- looking in
-
-  #loop(name: string): ControllerLoop {
-    const loop = this.#loops.get(name);
-    if (loop !== undefined) return loop;
-    const why = this.#definitions.has(name) ? 'has not been started' : 'is not known';
-    throw new NotFoundError(`controller ${name} ${why}; there are: ${this.controllers.join(', ') || 'none'}`);
-  }
 
   #key(loop: ControllerLoop, key: ObjectKey | string): string {
     return checkKey(key, { scope: loop.definition.scope, what: `the caller of controller ${loop.name}` });
   }
 
   enqueue(controller: string, key: ObjectKey | string, options: PushOptions = {}): boolean {
-    return this.#loop(controller).sink('manager.enqueue').add(key, options);
+    return this.#controllers.loop(controller).sink('manager.enqueue').add(key, options);
   }
 
   pause(controller: string, options: PauseOptions): PauseHandle {
-    const loop = this.#loop(controller);
-    const handle = loop.pauses.add(options);
-    this.#logger.info({ controller, reason: options.reason, by: options.by, selector: handle.pause.selector }, 'paused');
-    if (options.for === undefined) return handle;
-    const timer = this.#deps.scheduler.after(parseDuration(options.for, 'for'), () => {
-      this.#pauseTimers.delete(timer);
-      handle.resume();
-    });
-    this.#pauseTimers.add(timer);
-    return handle;
+    const loop = this.#controllers.loop(controller);
+    const forMs = options.for === undefined ? Infinity : parseDuration(options.for, 'for');
+    const { pause, resume: end } = loop.pauses.add(options);
+    this.#logger.info({ controller, reason: options.reason, by: options.by, selector: pause.selector }, 'paused');
+    let timer: Timer | undefined;
+    const resume = (): void => {
+      if (timer !== undefined) this.#pauseTimers.delete(timer);
+      timer?.cancel();
+      end();
+    };
+    if (forMs !== Infinity) {
+      timer = this.#deps.scheduler.after(forMs, resume);
+      this.#pauseTimers.add(timer);
+    }
+    return { pause, resume, [Symbol.dispose]: resume };
   }
 
   pauses(controller: string): readonly Pause[] {
-    return this.#loop(controller).pauses.list;
+    return this.#controllers.loop(controller).pauses.list;
   }
 
   explain(controller: string, key: ObjectKey | string): Explanation {
-    const loop = this.#loop(controller);
+    const loop = this.#controllers.loop(controller);
     return explainKey(loop, this.#key(loop, key));
   }
 
   runs(controller: string, key?: ObjectKey | string, options: { readonly limit?: number | undefined } = {}): readonly RunReport[] {
-    const loop = this.#loop(controller);
+    const loop = this.#controllers.loop(controller);
     return runsOf(loop, key === undefined ? undefined : this.#key(loop, key), options.limit ?? RUNS_TOLD);
   }
 
   queue(controller: string): ReturnType<Manager['queue']> {
-    return this.#loop(controller).queue;
+    return this.#controllers.loop(controller).queue;
   }
 
   collection(): ReturnType<Manager['collection']> {
@@ -410,8 +401,9 @@ class ControllerManager implements Manager {
   }
 
   terminating(options: TerminatingOptions = {}): readonly TerminatingObject[] {
-    const loops = options.controller === undefined ? this.#loops.values() : [this.#loop(options.controller)];
-    return reportTerminating(loops, options, this.#deps.clock.now());
+    const { loops } = this.#controllers;
+    const asked = options.controller === undefined ? loops : [this.#controllers.loop(options.controller)];
+    return reportTerminating(asked, options, this.#deps.clock.now());
   }
 
   // ---- health and metrics
@@ -434,30 +426,8 @@ class ControllerManager implements Manager {
     const state = this.#state;
     const checks: Check[] = [check('manager', state === 'running' || state === 'standby' ? undefined : `it is ${state}`)];
     if (this.#elector !== undefined && this.#election !== undefined) checks.push(electionCheck(this.#elector, this.#election, now));
-    checks.push(this.#probe.check(), informersCheck(this.informers));
-    return report([...checks, ...controllerChecks(this.#loops.values(), now, this.#wedgedAfter)]);
-  }
-
-  #collect(): void {
-    this.metrics
-      .gauge(runtimeMetrics.eventLoopLag)
-      .with({})
-      .set(this.#lag.ms / 1000);
-    const objects = this.metrics.gauge(runtimeMetrics.informerObjects);
-    const lag = this.metrics.gauge(runtimeMetrics.watchLag);
-    const revision = Number(this.#store.revision);
-    const sums = new Map<string, { objects: number; lag: number }>();
-    for (const informer of this.informers.list) {
-      const sum = sums.get(informer.definition.type) ?? { objects: 0, lag: 0 };
-      sum.objects += informer.size;
-      sum.lag = Math.max(sum.lag, revision - Number(informer.resourceVersion));
-      sums.set(informer.definition.type, sum);
-    }
-    for (const [resource, sum] of sums) {
-      objects.with({ resource }).set(sum.objects);
-      lag.with({ resource }).set(Math.max(0, sum.lag));
-    }
-    for (const loop of this.#loops.values()) loop.collect();
+    checks.push(this.#probe.check(), informersCheck(this.informers, this.#freshness.standstills(this.#wedgedAfter)));
+    return report([...checks, ...controllerChecks(this.#controllers.loops, now, this.#wedgedAfter)]);
   }
 }
 
@@ -471,24 +441,4 @@ function unsettledError(unsettled: readonly UnsettledKey[], gracePeriod: number)
   return new TimeoutError(
     `these reconciles did not settle within the grace period of ${gracePeriod} ms: ${names}; heed the signal of their context`,
   );
-}
-
-/** SIGINT and SIGTERM: the first stops, the second exits. */
-function onProcessSignals(logger: Logger, stop: () => void): () => void {
-  let seen = false;
-  const listener = (signal: NodeJS.Signals): void => {
-    if (seen) {
-      logger.error({ signal }, 'a second signal: exiting at once');
-      process.exit(1);
-    }
-    seen = true;
-    logger.info({ signal }, 'stopping');
-    stop();
-  };
-  process.on('SIGINT', listener);
-  process.on('SIGTERM', listener);
-  return () => {
-    process.removeListener('SIGINT', listener);
-    process.removeListener('SIGTERM', listener);
-  };
 }

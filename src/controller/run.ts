@@ -63,7 +63,7 @@ export class Run implements WriteGuard {
   worker: Worker | undefined = undefined;
   /** Past its deadline, not settled. */
   timedOut = false;
-  /** The reconciler has settled; what is left is bookkeeping. */
+  /** The reconciler has settled, and what it left to be written is written: what remains is bookkeeping. */
   settled = false;
   /** Something else asked for another run meanwhile. */
   dirtied = false;

@@ -73,11 +73,11 @@ export function reportTerminating(hosts: Iterable<TerminatingHost>, options: Ter
   return found.toSorted((a, b) => b.forMs - a.forMs).slice(0, options.limit ?? LINES);
 }
 
-/** Sets the gauges of a controller. */
-export function measureTerminating(series: ControllerSeries, { controller, wiring }: TerminatingHost, now: number): void {
-  const objects = wiring.primary.list({ filter: isTerminating });
+/** Sets the gauges of a controller; undefined: of one that has stopped, about which nothing is known any more. */
+export function measureTerminating(series: ControllerSeries, host: TerminatingHost | undefined, now: number): void {
+  const objects = host?.wiring.primary.list({ filter: isTerminating }) ?? [];
   let oldest = 0;
-  for (const object of objects) oldest = Math.max(oldest, terminatingOf(object, controller, now)?.forMs ?? 0);
+  if (host !== undefined) for (const object of objects) oldest = Math.max(oldest, terminatingOf(object, host.controller, now)?.forMs ?? 0);
   series.terminating.set(objects.length);
   series.finalizerPending.set(oldest / 1000);
 }

@@ -7,17 +7,32 @@ import { onAbort } from '../store/index.js';
 import type { Deps, Timer } from '../store/index.js';
 import { toError } from './errors.js';
 
-/** Waits for `work`, `ms` at most (Infinity: as long as it takes); its failure comes through if it comes in time. */
-export async function within(deps: Pick<Deps, 'scheduler'>, ms: number, work: Promise<unknown> | undefined): Promise<void> {
+/** How long to wait at most. */
+export interface Grace {
+  /** Infinity: as long as it takes. */
+  readonly ms: number;
+  /** Ends it early: from then on it is as if `ms` were 0. */
+  readonly cut?: AbortSignal | undefined;
+}
+
+/** Waits for `work` within a grace period; its failure comes through if it comes in time. */
+export async function within(deps: Pick<Deps, 'scheduler'>, { ms, cut }: Grace, work: Promise<unknown> | undefined): Promise<void> {
   if (work === undefined) return;
   let timer: Timer | undefined;
+  let removeListener = (): void => {};
   const over = new Promise<void>((resolve) => {
-    if (ms !== Infinity) timer = deps.scheduler.after(ms, resolve);
+    const wait = (left: number): void => {
+      timer?.cancel();
+      if (left !== Infinity) timer = deps.scheduler.after(left, resolve);
+    };
+    wait(ms);
+    removeListener = onAbort(cut, () => wait(0));
   });
   try {
     await Promise.race([work, over]);
   } finally {
     timer?.cancel();
+    removeListener();
   }
 }
 

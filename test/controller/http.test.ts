@@ -58,6 +58,8 @@ describe('the HTTP endpoints', () => {
       ]) {
         expect(text).toContain(name);
       }
+      // Asked before it is told.
+      expect(text).toMatch(/^store_size_bytes [1-9]/m);
       const open = await fetch(`${base}/metrics`, { headers: { accept: 'application/openmetrics-text; version=1.0.0' } });
       expect(open.headers.get('content-type')).toMatch(/openmetrics/);
       expect(await open.text()).toMatch(/# EOF\n$/);

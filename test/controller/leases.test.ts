@@ -268,6 +268,63 @@ describe('leader election', () => {
     expect(await both.run(manager.stop())).toEqual({ unsettled: [{ controller: 'widgets', key: 'prod/a' }] });
   });
 
+  it.each(['stop', 'remove'] as const)('a lease that is lost in the middle of a %s ends the drain at once', async (how) => {
+    await using both = await open();
+    const controller = defineController({ name: 'widgets', for: Widget, timeout: false, reconcile: () => new Promise<void>(() => {}) });
+    const manager = createManager({
+      store: both.store,
+      controllers: [controller],
+      leaderElection: { name: 'lead', identity: 'one' },
+      garbageCollection: false,
+      gracePeriod: '10m',
+    });
+    const told = new AbortController();
+    const running = manager.run({ signal: told.signal });
+    const outcome = running.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await both.deps.advance('1s');
+    await widget(both, 'a');
+    await both.deps.flush();
+    const removing = how === 'remove' ? manager.remove('widgets') : undefined;
+    if (how === 'stop') told.abort();
+    await both.deps.advance('5s');
+    expect(manager.state).toBe(how === 'stop' ? 'stopping' : 'running');
+    await both.write({ holderIdentity: 'thief' });
+    await both.deps.advance('3s');
+    expect(manager.state).toBe('stopped');
+    const unsettled = [{ controller: 'widgets', key: 'prod/a' }];
+    if (removing !== undefined) expect(await both.run(removing)).toEqual({ unsettled });
+    expect(await both.run(manager.stop())).toEqual({ unsettled });
+    // It was told to stop, and failed all the same.
+    expect(((await both.run(outcome)) as AggregateError).errors.map((error: Error) => error.message)).toEqual([
+      expect.stringMatching(/leadership lost/),
+      expect.stringMatching(/did not settle/),
+    ]);
+  });
+
+  it('a manager that is told to stop while it takes over has not failed', async () => {
+    await using both = await open();
+    const slow = { name: 'slow', start: () => new Promise<void>(() => {}) };
+    const controller = defineController({ name: 'widgets', for: Widget, sources: [slow], reconcile() {} });
+    const manager = createManager({
+      store: both.store,
+      controllers: [controller],
+      leaderElection: { name: 'lead', identity: 'one' },
+      warmup: false,
+      garbageCollection: false,
+    });
+    const told = new AbortController();
+    const running = manager.run({ signal: told.signal });
+    await both.deps.advance('5s');
+    expect(await both.lease()).toMatchObject({ holderIdentity: 'one' });
+    told.abort();
+    await both.run(running);
+    expect(both.deps.logs.filter((line) => line.level === 'error')).toEqual([]);
+    expect(await both.lease()).toMatchObject({ holderIdentity: '' });
+  });
+
   it('the lease is released last: it is held, and renewed, while running reconciles are drained', async () => {
     await using both = await open();
     const controller = defineController({

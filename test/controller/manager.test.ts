@@ -394,6 +394,31 @@ describe('pause', () => {
   });
 });
 
+describe('a pause', () => {
+  it('that cannot be is refused whole: nothing is paused by what threw', async () => {
+    const { runs, controller } = counting('widgets');
+    await using world = await openWorld([controller]);
+    for (const wrong of [{ for: 'soon' as '1s' }, { labelSelector: '((' }, { for: -1 }])
+      expect(() => world.manager.pause('widgets', { reason: 'x', ...wrong })).toThrow(/is invalid/);
+    expect(world.manager.pauses('widgets')).toEqual([]);
+    await world.widget('a');
+    await world.flush();
+    expect(runs).toEqual(['a']);
+  });
+
+  it('leaves no timer when it is ended by hand, and that twice', async () => {
+    const { controller } = counting('widgets');
+    await using world = await openWorld([controller]);
+    const { timers } = world.deps.pending();
+    {
+      using pause = world.manager.pause('widgets', { reason: 'x', for: '1d' });
+      pause.resume();
+    }
+    expect(world.deps.pending().timers).toBe(timers);
+    expect(world.manager.pauses('widgets')).toEqual([]);
+  });
+});
+
 describe('explain', () => {
   it('tells trigger, revision, field diff, wait, attempts, outcome, next run, writes', async () => {
     let step = 0;

@@ -11,7 +11,7 @@ import type { AnyDefinition, DeepReadonly, UnknownResource } from '../../schemas
 import { sleep } from '../../store/index.js';
 import type { Deps, Logger, Store, Timer } from '../../store/index.js';
 import type { CollectedEvent, EventRecorder } from '../recorder.js';
-import { within } from '../within.js';
+import { within, type Grace } from '../within.js';
 import { Correlator, type Correlated } from './correlator.js';
 import { eventDefaults } from './defaults.js';
 
@@ -229,15 +229,15 @@ export class EventWriter implements EventRecorder {
     }
   }
 
-  /** Writes what waits, within `graceMs`, and stops. */
-  async stop(graceMs: number): Promise<void> {
+  /** Writes what waits, within the grace period, and stops. */
+  async stop(grace: Grace): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#sweeper?.cancel();
-    if (graceMs > 0) await within(this.#options.deps, graceMs, this.#writing);
+    await within(this.#options.deps, grace, this.#writing);
     this.#abort.abort();
     // What hangs in the store is left behind: it touches nothing of ours any more.
-    await within(this.#options.deps, graceMs, Promise.all([this.#sweeping, this.#writing]));
+    await within(this.#options.deps, grace, Promise.all([this.#sweeping, this.#writing]));
     this.#scope.emitDestroy();
   }
 }

@@ -87,8 +87,8 @@ export class LeaderElector {
     this.#deadline?.cancel();
     // A store that hangs must not keep a process from ending.
     const { deps, election } = this.#options;
-    await within(deps, election.retryPeriod, this.#running);
-    if (held && options.release) await within(deps, election.retryPeriod, this.#release());
+    await within(deps, { ms: election.retryPeriod }, this.#running);
+    if (held && options.release) await within(deps, { ms: election.retryPeriod }, this.#release());
     this.#token = undefined;
   }
 

@@ -164,22 +164,7 @@ export const runtimeMetrics = {
     help: 'Objects that are being deleted and wait for their finalizers.',
   },
   eventLoopLag: { name: 'event_loop_lag_seconds', type: 'gauge', labels: [], help: 'How late the event loop runs timers.' },
-  storeCommit: {
-    name: 'store_commit_seconds',
-    type: 'histogram',
-    labels: [],
-    buckets: [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 5],
-    help: 'How long commits take.',
-  },
-  storeConflicts: {
-    name: 'store_txn_conflicts_total',
-    type: 'counter',
-    labels: [],
-    help: 'Transactions that ran again because of a conflict.',
-  },
-  storeSize: { name: 'store_size_bytes', type: 'gauge', labels: [], help: 'Size of the store on disk.' },
-  storeReaders: { name: 'store_readers', type: 'gauge', labels: [], help: 'Snapshots that are open.' },
-  oldestReader: { name: 'oldest_reader_seconds', type: 'gauge', labels: [], help: 'Age of the oldest open snapshot.' },
+  storeSize: { name: 'store_size_bytes', type: 'gauge', labels: [], help: 'Size of the store on disk, or of its values in memory.' },
   watchLag: { name: 'watch_lag_revisions', type: 'gauge', labels: ['resource'], help: 'Revisions that an informer is behind the store.' },
   watchRelists: {
     name: 'watch_relists_total',

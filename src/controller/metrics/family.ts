@@ -48,6 +48,18 @@ export class Family<Series = unknown> implements MetricFamily<Series> {
     return this.series.delete(keyOf(this.#valuesOf(labels)));
   }
 
+  removeMatching(labels: Partial<Labels>): number {
+    const { labels: names } = this.definition;
+    const wanted = Object.entries(labels).map(([label, value]) => [names.indexOf(label), value] as const);
+    let removed = 0;
+    for (const [key, { values }] of this.series) {
+      if (!wanted.every(([index, value]) => index >= 0 && values[index] === value)) continue;
+      this.series.delete(key);
+      removed += 1;
+    }
+    return removed;
+  }
+
   #valuesOf(labels: Labels): string[] {
     const { name, labels: names } = this.definition;
     const values = names.map((label) => labels[label]);

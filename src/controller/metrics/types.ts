@@ -58,6 +58,8 @@ export interface MetricFamily<Series, Label extends string = string> {
   with(labels: Labels<Label>): Series;
   /** Drops a series; true if there was one. */
   remove(labels: Labels<Label>): boolean;
+  /** Drops every series that has these values for these labels, whatever its others are; gives how many there were. */
+  removeMatching(labels: Partial<Labels<Label>>): number;
 }
 
 /** How the text is written: Prometheus' format 0.0.4, or OpenMetrics 1.0 with exemplars. */

@@ -132,6 +132,8 @@ export interface WorkQueue<Cause = unknown> extends AsyncDisposable {
   processing(): number;
   /** Keys with a pending delay, those with workers included. */
   delayed(): number;
+  /** ms that some key has been ready for: of those that are next in their priority, the one that waits for longest; 0 when none is ready. */
+  oldestWait(): number;
   /** Every key that the queue would act on: with workers, then ready in bands, then delayed by time. A copy; takes O(n log n). */
   inspect(): readonly InspectedKey<Cause>[];
   /**

@@ -27,13 +27,10 @@ import type { AddAfterOptions, AddOptions, DelayPolicy, InspectedKey, Item, Queu
 const { idle, waiting, delayed, held, processing, processingDelayed, dirty, cooling } = states;
 const { add, delay: delayEvent, due: dueEvent, take, done, cancel } = events;
 
+const among = (...some: readonly number[]): readonly boolean[] => Object.values(states).map((state) => some.includes(state));
 /** Whether rows in a state have a time, by number. */
-const hasTime: readonly boolean[] = Object.values(states).map((state) =>
-  [delayed, held, processingDelayed, cooling].some((other) => other === state),
-);
-const withWorker: readonly boolean[] = Object.values(states).map((state) =>
-  [processing, processingDelayed, dirty].some((other) => other === state),
-);
+const hasTime = among(delayed, held, processingDelayed, cooling);
+const withWorker = among(processing, processingDelayed, dirty);
 
 /** What an add says that says nothing. */
 const none: AddAfterOptions<never> = {};
@@ -202,6 +199,10 @@ class KeyedWorkQueue<Cause> implements WorkQueue<Cause> {
 
   delayed(): number {
     return this.#times - this.#cooling;
+  }
+
+  oldestWait(): number {
+    return Math.max(0, this.#clock.monotonic() - this.#bands.oldestHead());
   }
 
   inspect(): readonly InspectedKey<Cause>[] {

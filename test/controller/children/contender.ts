@@ -1,8 +1,11 @@
 /**
  * Real world: one of several processes that stand for election over one data directory: `contender.ts <path> <identity>`.
  * Tells what it does as JSON lines with the wall clock of the machine, which all of them share.
+ *
+ * Asked by SIGUSR2 it freezes itself, in the middle of a reconcile and with no write under way: a process that is frozen
+ * from outside may hold the lock of the data, and then the others wait with it.
  */
-import { lmdbEngine, openStore } from '../../../src/store/index.js';
+import { lmdbEngine, openStore, type Store } from '../../../src/store/index.js';
 import { createManager, defineController } from '../../../src/controller/index.js';
 import { Widget } from '../world.js';
 
@@ -11,7 +14,32 @@ const say = (line: object): void => void process.stdout.write(`${JSON.stringify(
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
-const store = await openStore({ engine: lmdbEngine({ path }), types: [Widget] });
+let writes = 0;
+/** The same store, with the writes that are under way counted, those behind a fence included. */
+function counted(target: Store): Store {
+  // Not a proxy of the target itself: a fenced view is frozen, and a proxy must show what is frozen as it is.
+  return new Proxy({} as Store, {
+    get(_, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== 'function') return value;
+      const call = value.bind(target) as (...args: readonly unknown[]) => unknown;
+      if (property === 'fenced') return (...args: readonly unknown[]) => counted(call(...args) as Store);
+      if (property !== 'create' && property !== 'patch') return call;
+      return async (...args: readonly unknown[]) => {
+        writes += 1;
+        try {
+          return await call(...args);
+        } finally {
+          writes -= 1;
+        }
+      };
+    },
+  });
+}
+let freezing = false;
+process.on('SIGUSR2', () => (freezing = true));
+
+const store = counted(await openStore({ engine: lmdbEngine({ path }), types: [Widget] }));
 const controller = defineController({
   name: 'widgets',
   for: Widget,
@@ -21,8 +49,14 @@ const controller = defineController({
     const { name } = object.metadata;
     say({ did: 'begin', name });
     await sleep(60);
+    if (freezing && writes === 0) {
+      freezing = false;
+      say({ did: 'freeze', name });
+      process.kill(process.pid, 'SIGSTOP');
+    }
     try {
-      await repo(Widget).patch({ namespace: 'prod', name }, { spec: { size: object.spec.size + 1 } });
+      // Of whoever writes: what another has written already would be no write, and nothing to refuse.
+      await repo(Widget).patch({ namespace: 'prod', name }, { spec: { size: object.spec.size + 1, note: identity } });
       say({ did: 'end', name });
     } catch (error) {
       say({ did: 'refused', name, code: (error as { code?: number }).code, message: (error as Error).message });

@@ -59,6 +59,17 @@ describe('metrics registry', () => {
     expect(metrics.render()).not.toContain('200');
   });
 
+  it('drops all series with some label values', () => {
+    const metrics = createMetrics();
+    const family = metrics.gauge({ name: 'depth', type: 'gauge', labels: ['queue', 'priority'], help: 'Depth.' });
+    for (const queue of ['a', 'b']) for (const priority of ['0', '1']) family.with({ queue, priority }).set(1);
+    expect(family.removeMatching({ queue: 'a' })).toBe(2);
+    expect(family.removeMatching({ queue: 'a' })).toBe(0);
+    expect(metrics.render()).not.toContain('queue="a"');
+    expect(family.removeMatching({ queue: 'b', priority: '1' })).toBe(1);
+    expect(family.with({ queue: 'b', priority: '0' }).value()).toBe(1);
+  });
+
   it('tells apart label values that look alike when joined', () => {
     const metrics = createMetrics();
     const family = metrics.counter({ name: 'pairs_total', type: 'counter', labels: ['a', 'b'], help: 'Pairs.' });

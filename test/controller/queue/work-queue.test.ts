@@ -380,4 +380,26 @@ describe('WorkQueue', () => {
     queue.done('a');
     expect(queue.tryGet()?.waitedMs).toBe(7);
   });
+
+  it('tells how long some key has been ready, whatever made it so', async () => {
+    const deps = virtualDeps();
+    const queue = createWorkQueue({ deps, jitter: 0 });
+    expect(queue.oldestWait()).toBe(0);
+    queue.addAfter('later', '1m');
+    await deps.advance('61s');
+    expect(queue.oldestWait()).toBe(1_000);
+    queue.add('high', { priority: 5 });
+    await deps.advance('2s');
+    expect(queue.oldestWait()).toBe(3_000);
+    expect(queue.tryGet()?.key).toBe('high');
+    expect(queue.oldestWait()).toBe(3_000);
+    expect(queue.tryGet()?.key).toBe('later');
+    expect(queue.oldestWait()).toBe(0);
+    queue.add('later');
+    await deps.advance('4s');
+    queue.done('later');
+    // Ready since it was added, though it could not run before.
+    expect(queue.oldestWait()).toBe(4_000);
+    await queue[Symbol.asyncDispose]();
+  });
 });
