@@ -27,8 +27,14 @@ export const controllerDefaults = Object.freeze({
   /** First wait of a key that keeps causing its own runs; it doubles up to the longest. */
   hotLoopBaseDelay: 1_000,
   hotLoopMaxDelay: 60_000,
-  /** Runs kept for `explain`, of all keys together. */
+  /** Newest runs kept for `explain`, all keys together. */
   journalRuns: 1_000,
+  /** Of each key so many are told, and kept beyond the newest ... */
+  journalRunsOfKey: 20,
+  /** ... up to so many, all keys together; the keys that ran longest ago go first. */
+  journalOlderRuns: 20_000,
+  /** Of what is no longer among the newest, so many are kept in a second: what runs more often than that is a flood. */
+  journalOlderRunsPerSecond: 5_000,
 } as const);
 
 /** Defaults of a manager. */

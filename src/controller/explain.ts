@@ -1,12 +1,10 @@
 /** `explain`: why a key ran, how it went, what comes next; from the journal, the queue and the run in progress. */
 import { describeCause } from './causes.js';
+import { controllerDefaults } from './defaults.js';
 import { reportOf, type RunReport } from './journal.js';
 import type { ControllerLoop } from './loop.js';
 import type { Explanation } from './manager-types.js';
 import { describeTerminating, terminatingOf } from './terminating.js';
-
-/** Past runs that are told. */
-const RUNS = 20;
 
 /** Tells all that is known of a key. */
 export function explainKey(loop: ControllerLoop, key: string): Explanation {
@@ -18,7 +16,7 @@ export function explainKey(loop: ControllerLoop, key: string): Explanation {
   const paused = object === undefined ? undefined : loop.pauses.covering(object);
   const running = run === undefined ? undefined : reportOf(loop.name, run, at);
   const terminating = object === undefined ? undefined : terminatingOf(object, loop.controller, at.now);
-  const runs = runsOf(loop, key, RUNS);
+  const runs = runsOf(loop, key, controllerDefaults.journalRunsOfKey);
   const nextRunInMs = queued === undefined || queued.state === 'processing' ? queued?.dueInMs : Math.max(0, queued.dueInMs ?? 0);
   const state =
     run !== undefined

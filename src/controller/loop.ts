@@ -13,7 +13,6 @@ import { ActiveRuns } from './active-runs.js';
 import type { Cause, PushCause } from './causes.js';
 import type { ContextHost } from './context.js';
 import { controllerSeries, countRun, type ControllerSeries } from './controller-metrics.js';
-import { controllerDefaults } from './defaults.js';
 import { isPanic } from './errors.js';
 import { Deadlines } from './deadlines.js';
 import { Echoes } from './echoes.js';
@@ -67,7 +66,7 @@ export class ControllerLoop implements RunHost, ContextHost, ExecutionHost, Wake
   readonly echo: ControllerDefinition['echo'];
   readonly queue: WorkQueue<Cause>;
   readonly pauses: Pauses;
-  readonly journal = new Journal(controllerDefaults.journalRuns);
+  readonly journal = new Journal();
   readonly series: ControllerSeries;
   readonly declared: readonly string[];
   readonly wiring: Wiring;

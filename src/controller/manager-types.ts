@@ -129,7 +129,10 @@ export interface Manager extends AsyncDisposable {
   pauses(controller: string): readonly Pause[];
   /** @throws {NotFoundError} for an unknown controller. */
   explain(controller: string, key: ObjectKey | string): Explanation;
-  /** Past runs, newest first; of one key, or of all; at most `limit` (default 1,000, which is all that is kept). @throws {NotFoundError} */
+  /**
+   * Past runs, newest first: of one key all that are kept, without one the newest 1,000 of all keys; at most `limit` (default 1,000).
+   * @throws {NotFoundError}
+   */
   runs(controller: string, key?: ObjectKey | string, options?: { readonly limit?: number | undefined }): readonly RunReport[];
   /** The queue of a controller, to look at. @throws {NotFoundError} */
   queue(controller: string): Pick<WorkQueue<Cause>, 'inspect' | 'len' | 'processing' | 'delayed' | 'oldestWait'>;

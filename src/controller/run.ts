@@ -7,7 +7,7 @@
 import { ForbiddenError } from '../schemas/index.js';
 import type { DeepReadonly, UnknownResource } from '../schemas/index.js';
 import type { WriteReceipt } from '../store/index.js';
-import type { Cause } from './causes.js';
+import { ChangeCause, type Cause } from './causes.js';
 import type { WriteFacts, WriteGuard } from './bound-store.js';
 import type { Outcome } from './outcome.js';
 import type { Item, Worker } from './queue/index.js';
@@ -265,6 +265,15 @@ export class Run implements WriteGuard {
     if (this.#collected === undefined) return;
     this.#collected.statusPatches = undefined;
     this.#collected.conditions = undefined;
+  }
+
+  /** Lets go of the objects that caused it, and of what its error holds on to: they are told in a few words from now on. */
+  settle(): void {
+    for (const cause of this.item.causes) if (cause instanceof ChangeCause) cause.settle();
+    const { outcome } = this;
+    if (outcome?.error === undefined) return;
+    const { name, message } = outcome.error;
+    this.outcome = { ...outcome, error: { name, message } };
   }
 
   /** Lets go of what only the running reconciler needs, so that a kept record stays small. */

@@ -60,7 +60,10 @@ const generated: Record<string, Record<string, string>> = {
       hotLoopRuns: 'runs in a row that a key may cause itself',
       hotLoopBaseDelay: 'ms a hot key waits first; doubles',
       hotLoopMaxDelay: 'ms it waits at most',
-      journalRuns: 'runs kept for `explain`, for each controller',
+      journalRuns: 'newest runs kept for `explain`, for each controller',
+      journalRunsOfKey: 'last runs of a key that `explain` tells, also when they are not among the newest',
+      journalOlderRuns: 'runs kept for that, at most; the keys that ran longest ago are forgotten first',
+      journalOlderRunsPerSecond: 'of them, new ones in a second, at most',
     }),
     events: defaults(eventDefaults, {
       cacheSize: 'events remembered, to count what happens again',
