@@ -13,6 +13,7 @@ import type { Deps } from './deps.js';
 import { KeyKeeper } from './encryption/key-keeper.js';
 import type { Secrets } from './encryption/secrets.js';
 import type { Engine, Key } from './engine.js';
+import { IndexBuilder } from './index-builder.js';
 import type { Form } from './form.js';
 import { addressOf, keyId, parseRevision } from './keys.js';
 import { ObjectCodec } from './object-codec.js';
@@ -91,6 +92,7 @@ export class EmbeddedStore implements Store {
   readonly #registry: TypeRegistry;
   readonly #premises: Premises;
   readonly #codec: ObjectCodec;
+  readonly #indexes: IndexBuilder;
   readonly #feed: Feed;
   readonly #states = new States();
   readonly #reader: Reader;
@@ -123,7 +125,8 @@ export class EmbeddedStore implements Store {
       feed: this.#feed,
       recover: (cause) => this.#queue.recover(cause),
     });
-    this.#registry = new TypeRegistry({ meta: this.#engine.meta, strict: options.strictTypes });
+    const adopted = (): void => this.#indexes.wake();
+    this.#registry = new TypeRegistry({ meta: this.#engine.meta, strict: options.strictTypes, adopted });
     parts.secrets.attach({
       engine: () => this.#engine,
       isClear: (entry) => this.#codec.isObject(this.#registry.found(entry.key.type), entry),
@@ -142,6 +145,7 @@ export class EmbeddedStore implements Store {
       engine: () => this.#engine,
       visible: () => this.#feed.visible,
     };
+    this.#indexes = new IndexBuilder(shared);
     this.#reader = new Reader({ ...shared, tokenKey: parts.tokenKey });
     this.#hub = new WatchHub({ ...shared, reader: this.#reader });
     const writer = new Writer({
@@ -264,6 +268,7 @@ export class EmbeddedStore implements Store {
     await this.#ages.load(this.#feed.visible);
     this.#compactor.start();
     this.#keys.start();
+    this.#indexes.wake();
   }
 
   get revision(): string {
@@ -353,7 +358,7 @@ export class EmbeddedStore implements Store {
   async verify(): Promise<VerifyReport> {
     this.#check();
     await this.#queue.drain();
-    return this.#engine.verify();
+    return this.#indexes.verify();
   }
 
   async stats(): Promise<StoreStats> {
@@ -362,6 +367,7 @@ export class EmbeddedStore implements Store {
     return {
       ...rest,
       ...this.#keys.stats(),
+      indexesBuilding: this.#indexes.building,
       revision: String(revision),
       compactRevision: String(compacted),
       watchers: this.#hub.size,
@@ -385,6 +391,7 @@ export class EmbeddedStore implements Store {
     this.#hub.close();
     await this.#compactor.stop();
     await this.#keys.stop();
+    await this.#indexes.stop();
     this.#ended.abort(closedError());
     await this.#engine.close();
   }

@@ -43,6 +43,9 @@ export interface IndexEntry {
   readonly value: string;
 }
 
+/** The index entries that an object should have. Synchronous, and pure. */
+export type EntriesOf = (entry: Entry) => readonly IndexEntry[];
+
 /** One key's change inside a request. `value` undefined deletes. */
 export interface Write {
   readonly key: Key;
@@ -275,13 +278,29 @@ export interface Engine {
    * undefined when a premise did not hold: then some or all of them are as they were.
    */
   rewrite(versions: readonly Rewrite[], premises?: readonly Premise[]): Promise<number | undefined>;
+  /**
+   * Adds index entries to objects as they are, in key order, a step of them behind `after`: no revision, no event, nothing else
+   * changes. Each object gets what `entriesOf` makes of it as it is at that moment, whoever wrote it last; one for which that
+   * throws is left out. Durable when resolved; gives where to go on (undefined: that was all), and `unmet` when a premise did
+   * not hold: then nothing was added.
+   */
+  reindex(
+    prefix: Prefix,
+    after: Key | undefined,
+    options: { readonly entriesOf: EntriesOf; readonly premises?: readonly Premise[] | undefined },
+  ): Promise<Key | undefined | 'unmet'>;
+  /** Drops entries of an index, a step of them, whatever they name. Durable when resolved; false when there were no more. */
+  dropIndex(index: string): Promise<boolean>;
   /** Moves the compaction revision up and drops what neither the window nor `retain` keeps, in small steps; resumes by itself after a crash. */
   compact(revision: number, options: CompactOptions): Promise<void>;
   /** Tells when somebody else advanced the revision. Returns the way to stop listening. */
   onForeignCommit(listener: (revision: number) => void): () => void;
   stats(): Promise<EngineStats>;
-  /** Reads everything and holds it against itself: checksums, log against objects, indexes against both. */
-  verify(): Promise<{ readonly ok: boolean; readonly checked: number; readonly problems: readonly string[] }>;
+  /**
+   * Reads everything and holds it against itself: checksums, log against objects, indexes against both. `entriesOf` says what
+   * has to name an object; what it throws for is left out.
+   */
+  verify(entriesOf?: EntriesOf): Promise<{ readonly ok: boolean; readonly checked: number; readonly problems: readonly string[] }>;
   /**
    * Copies everything, as of one revision not older than the call, into a directory that is empty or not there, from which
    * a store can be opened. Absent where there is nothing to copy to a directory.

@@ -11,6 +11,7 @@ export type {
   EngineMeta,
   EngineSource,
   EngineStats,
+  EntriesOf,
   Entry,
   IndexEntry,
   Key,

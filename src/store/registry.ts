@@ -9,15 +9,16 @@
 import { BadRequestError, ForbiddenError, InvalidError, UnknownTypeError, builtinTypes, show, validatorOf } from '../schemas/index.js';
 import type { AnyDefinition, JsonSchema, ResourceValidator } from '../schemas/index.js';
 import type { EngineMeta } from './engine.js';
+import { indexesToRemember, keptIndexes, withFinished, withoutForeign } from './field-indexes.js';
+import type { FieldIndex, RememberedIndexes } from './field-indexes.js';
 import { checkTypeName } from './keys.js';
 import type { TypeRef } from './types.js';
 
 /** What is remembered of a registered type. */
-export interface RememberedType {
+export interface RememberedType extends RememberedIndexes {
   readonly scope: 'Namespaced' | 'Cluster';
   readonly sensitivePaths: readonly (readonly string[])[];
   readonly history: AnyDefinition['history'];
-  readonly storeIndexes: readonly string[];
 }
 
 /** A type as the store's rules see it. `definition` undefined: schemaless, or remembered only. Never changed: another takes its place. */
@@ -27,7 +28,8 @@ export interface TypeInfo {
   readonly definition: AnyDefinition | undefined;
   readonly validator: ResourceValidator | undefined;
   readonly sensitivePaths: readonly (readonly string[])[];
-  readonly storeIndexes: readonly string[];
+  /** Declared indexes, as far as all who write the type keep them. */
+  readonly indexes: readonly FieldIndex[];
   readonly history: AnyDefinition['history'];
   readonly statusSubresource: boolean;
   /** Why this process may not write it. */
@@ -49,6 +51,8 @@ export class TypeRegistry {
   readonly #unnamed = new Map<string, TypeInfo>();
   /** Registered here, and not yet remembered in the store. */
   readonly #unsaved = new Set<string>();
+  /** Not to be remembered before something is written: built in, or brought by a dry run. */
+  readonly #unwritten = new Set<string>();
   readonly #meta: EngineMeta;
   readonly #strict: boolean;
   /** What the store remembers, as last read or written here. */
@@ -56,9 +60,13 @@ export class TypeRegistry {
   #recorded: Recorded = {};
   #saving: Promise<void> | undefined;
 
-  constructor(options: { readonly meta: EngineMeta; readonly strict: boolean }) {
+  readonly #adopted: () => void;
+
+  /** `adopted` is called when something else is remembered than before, as far as this process knows. */
+  constructor(options: { readonly meta: EngineMeta; readonly strict: boolean; readonly adopted?: () => void }) {
     this.#meta = options.meta;
     this.#strict = options.strict;
+    this.#adopted = options.adopted ?? (() => {});
   }
 
   /** What is remembered in the store, as text; every info here fits it. */
@@ -69,11 +77,11 @@ export class TypeRegistry {
   /** Reads what earlier runs registered, then registers the built-in types and `types`. */
   async load(types: readonly AnyDefinition[]): Promise<void> {
     await this.reload();
-    for (const definition of builtinTypes) this.register(definition, { remember: false });
+    for (const definition of builtinTypes) this.register(definition, { remember: 'once written' });
     for (const definition of types) this.register(definition);
   }
 
-  register(definition: AnyDefinition, options: { readonly remember?: boolean } = {}): TypeInfo {
+  register(definition: AnyDefinition, options: { readonly remember?: 'once written' } = {}): TypeInfo {
     const known = this.#infos.get(definition.type);
     if (known?.definition === definition) return known;
     if (known !== undefined) {
@@ -86,16 +94,19 @@ export class TypeRegistry {
     const info = infoOf(definition, before);
     if (info.refusal !== undefined) throw info.refusal();
     this.#infos.set(definition.type, info);
-    // Built-in types come with every process: nothing to remember.
-    if (options.remember !== false && JSON.stringify(before) !== JSON.stringify(rememberedOf(info))) this.#unsaved.add(definition.type);
+    if (JSON.stringify(before) === JSON.stringify(rememberedOf(info, before))) return info;
+    if (options.remember === undefined) this.#unsaved.add(definition.type);
+    // Built-in types come with every process: there is nothing to remember but what is indexed.
+    else if (!builtinTypes.includes(definition) || definition.storeIndexes.length > 0) this.#unwritten.add(definition.type);
     return info;
   }
 
   /** The type behind a reference. @throws {UnknownTypeError} under strict types for a name nobody defined. */
-  resolve(ref: TypeRef): TypeInfo {
+  resolve(ref: TypeRef, options: { readonly remember?: 'once written' } = {}): TypeInfo {
     if (typeof ref !== 'string' && typeof (ref as AnyDefinition | null)?.type !== 'string')
       throw new BadRequestError(`a type is named by its definition, or by its exact name such as "service", not by ${show(ref)}`);
-    if (typeof ref !== 'string') return this.#infos.get(ref.type)?.definition === ref ? this.#infos.get(ref.type)! : this.register(ref);
+    if (typeof ref !== 'string')
+      return this.#infos.get(ref.type)?.definition === ref ? this.#infos.get(ref.type)! : this.register(ref, options);
     const known = this.#infos.get(ref);
     if (known !== undefined) return known;
     checkTypeName(ref);
@@ -108,10 +119,14 @@ export class TypeRegistry {
     return this.found(ref);
   }
 
-  /** As `resolve`, for a write: a remembered type is refused without its definition, or with one that would unseal it. */
-  writable(ref: TypeRef): TypeInfo {
-    const info = this.resolve(ref);
+  /**
+   * As `resolve`, for a write: a remembered type is refused without its definition, or with one that would unseal it. `dryRun`:
+   * nothing will be written, so nothing is to be remembered.
+   */
+  writable(ref: TypeRef, options: { readonly dryRun?: boolean | undefined } = {}): TypeInfo {
+    const info = this.resolve(ref, options.dryRun === true ? { remember: 'once written' } : undefined);
     if (info.refusal !== undefined) throw info.refusal();
+    if (options.dryRun !== true && this.#unwritten.size > 0 && this.#unwritten.delete(info.type)) this.#unsaved.add(info.type);
     return info;
   }
 
@@ -154,7 +169,7 @@ export class TypeRegistry {
       definition: undefined,
       validator: undefined,
       sensitivePaths: remembered?.sensitivePaths ?? [],
-      storeIndexes: remembered?.storeIndexes ?? [],
+      indexes: keptIndexes(type, remembered),
       history: remembered?.history ?? SCHEMALESS_HISTORY,
       statusSubresource: false,
       refusal: remembered && (() => withoutDefinition(type)),
@@ -168,9 +183,51 @@ export class TypeRegistry {
     return this.#infos.has(type) || this.#recordOf(type) !== undefined;
   }
 
-  /** Takes in what other processes have registered since. */
+  /**
+   * Takes in what other processes have registered since. An index that others keep, and this process does not, is not one any
+   * more from here on: that is written before it is adopted, so that no write is committed which the index would miss.
+   */
   async reload(meta: EngineMeta = this.#meta): Promise<void> {
-    this.#adopt(await meta.get(TYPES_META));
+    for (;;) {
+      const text = await meta.get(TYPES_META);
+      if (text === this.#text) return;
+      const fitting = text === undefined ? undefined : this.#fitting(text);
+      if (fitting !== text && !(await meta.set(TYPES_META, fitting, { expect: text ?? null }))) continue;
+      this.#adopt(fitting);
+      return;
+    }
+  }
+
+  /** What is remembered, without the indexes that this process does not keep of types that it may be writing at this moment. */
+  #fitting(text: string): string {
+    const fitting = Object.entries(JSON.parse(text) as Recorded).map(([type, before]) => {
+      const definition = this.#unsaved.has(type) || this.#unwritten.has(type) ? undefined : this.#infos.get(type)?.definition;
+      return [type, definition === undefined ? before : withoutForeign(type, before, definition)] as const;
+    });
+    return JSON.stringify(Object.fromEntries(fitting));
+  }
+
+  /** Types of ours whose indexes are not complete, or have left something behind. */
+  unfinished(): readonly TypeInfo[] {
+    return [...this.#infos.values()].filter(
+      ({ type, indexes }) => indexes.some(({ complete }) => !complete) || (this.#recordOf(type)?.dropped ?? []).length > 0,
+    );
+  }
+
+  /** Builds of a type that nobody keeps any more. */
+  dropped(type: string): readonly number[] {
+    return this.#recordOf(type)?.dropped ?? [];
+  }
+
+  /** Remembers that builds of a type name every object, or that what was dropped has left nothing behind. */
+  async finish(type: string, done: { readonly complete?: readonly number[]; readonly gone?: readonly number[] }): Promise<void> {
+    for (;;) {
+      await this.reload();
+      const before = this.#recordOf(type);
+      if (before === undefined) return;
+      const next = withFinished(before, done.complete ?? [], done.gone ?? []);
+      if (await this.#replace({ ...this.#recorded, [type]: next })) return;
+    }
   }
 
   /** True when a definition was registered and is not remembered yet: writes wait for `save` first. */
@@ -189,19 +246,25 @@ export class TypeRegistry {
   async #save(): Promise<void> {
     while (this.unsaved) {
       await this.reload();
-      const before = this.#text;
       const all: Record<string, RememberedType> = { ...this.#recorded };
       const names = [...this.#unsaved];
       for (const name of names) {
         const info = this.#infos.get(name)!;
         // What others remember meanwhile may rule this one out: then its writes are refused, and nothing of it is remembered.
-        if (info.refusal === undefined) all[name] = rememberedOf(info);
+        if (info.refusal === undefined) all[name] = rememberedOf(info, all[name]);
       }
-      const text = JSON.stringify(Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1))));
-      if (text !== before && !(await this.#meta.set(TYPES_META, text, { expect: before ?? null }))) continue;
-      this.#adopt(text);
+      if (!(await this.#replace(all))) continue;
       for (const name of names) this.#unsaved.delete(name);
     }
+  }
+
+  /** Writes down what is to be remembered in the place of what was; false when others have done so meanwhile. */
+  async #replace(all: Recorded): Promise<boolean> {
+    const before = this.#text;
+    const text = JSON.stringify(Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1))));
+    if (text !== before && !(await this.#meta.set(TYPES_META, text, { expect: before ?? null }))) return false;
+    this.#adopt(text);
+    return true;
   }
 
   #recordOf(type: string): RememberedType | undefined {
@@ -218,14 +281,17 @@ export class TypeRegistry {
       const next = infoOf(info.definition!, this.#recordOf(info.type));
       const isSame =
         (next.refusal === undefined) === (info.refusal === undefined) &&
-        JSON.stringify(next.sensitivePaths) === JSON.stringify(info.sensitivePaths);
+        JSON.stringify(next.sensitivePaths) === JSON.stringify(info.sensitivePaths) &&
+        JSON.stringify(next.indexes) === JSON.stringify(info.indexes);
       if (!isSame) this.#infos.set(info.type, next);
     }
+    this.#adopted();
   }
 }
 
-function rememberedOf({ scope, sensitivePaths, history, storeIndexes }: TypeInfo): RememberedType {
-  return { scope: scope as RememberedType['scope'], sensitivePaths, history, storeIndexes };
+/** What is to be remembered of a type that has a definition here, in the place of what is. */
+function rememberedOf({ scope, definition, sensitivePaths, history }: TypeInfo, before: RememberedType | undefined): RememberedType {
+  return { scope: scope as RememberedType['scope'], sensitivePaths, history, ...indexesToRemember(definition!, before) };
 }
 
 /** A type as its definition has it, and as what is remembered of it allows. */
@@ -241,7 +307,7 @@ function infoOf(definition: AnyDefinition, before: RememberedType | undefined): 
     definition,
     validator: validatorOf(definition),
     sensitivePaths: gone.length === 0 ? definition.sensitivePaths : [...definition.sensitivePaths, ...gone],
-    storeIndexes: definition.storeIndexes,
+    indexes: keptIndexes(type, before, definition),
     history: definition.history,
     statusSubresource: definition.subresources.status,
     refusal:

@@ -18,6 +18,7 @@ import type {
   EngineMeta,
   EngineSource,
   EngineStats,
+  EntriesOf,
   Entry,
   IndexEntry,
   InPlaceRange,
@@ -141,8 +142,8 @@ export class SteadyEngine implements Engine {
     return this.#steadily(stages.all, (engine) => engine.stats());
   }
 
-  verify(): ReturnType<Engine['verify']> {
-    return this.#steadily(stages.all, (engine) => engine.verify());
+  verify(entriesOf?: EntriesOf): ReturnType<Engine['verify']> {
+    return this.#steadily(stages.all, (engine) => engine.verify(entriesOf));
   }
 
   /** Goes on where it was when the engine behind it fails. */
@@ -188,6 +189,14 @@ export class SteadyEngine implements Engine {
 
   rewrite(versions: readonly Rewrite[], premises?: readonly Premise[]): Promise<number | undefined> {
     return this.#writing((engine) => engine.rewrite(versions, premises));
+  }
+
+  reindex(...args: Parameters<Engine['reindex']>): ReturnType<Engine['reindex']> {
+    return this.#writing((engine) => engine.reindex(...args));
+  }
+
+  dropIndex(index: string): Promise<boolean> {
+    return this.#writing((engine) => engine.dropIndex(index));
   }
 
   /** One that falls over with the engine is begun again: it goes on where it was. */

@@ -105,6 +105,8 @@ export class Transactions {
       } finally {
         current.close();
       }
+      // A type that the callback brought is remembered before anything of it is written.
+      if (this.#host.registry.unsaved) await this.#host.before();
       // What the callback threw may rest on a write that is still under way, and that may yet fail.
       const told = await this.#host.queue.submit(
         current.operation(outcome, { planned: release, discard: 'error' in outcome, receipt: options.receipt }),

@@ -97,7 +97,7 @@ export function createVerbs(executor: Executor): StoreVerbs {
     try {
       executor.check();
       checkOptions(verb, options);
-      const info = registry.writable(type);
+      const info = registry.writable(type, options);
       const key = addressOf(info.type, namespace, name, info.scope);
       return executor.write(info, key, mutation(info), options);
     } catch (error) {
@@ -107,7 +107,7 @@ export function createVerbs(executor: Executor): StoreVerbs {
   async function generate(type: never, namespace: string | undefined, resource: unknown, options: WriteOptions): Promise<Stored> {
     executor.check();
     checkOptions('create', options);
-    const info = registry.writable(type);
+    const info = registry.writable(type, options);
     const input = takeInput(executor, info, resource);
     const prefix = generateNameIn(info, input);
     for (let attempt = 1; ; attempt += 1) {

@@ -9,7 +9,7 @@ import type { TypeRegistry } from './registry.js';
 import { withSource } from './source.js';
 import { Transactions } from './transactions.js';
 import type { Inside } from './transactions.js';
-import type { Store, StoreVerbs } from './types.js';
+import type { Store, StoreVerbs, WriteOptions } from './types.js';
 import { NO_OPTIONS, checkOptions } from './verb-options.js';
 import { createVerbs } from './verbs.js';
 import type { CommitQueue } from './write/commit-queue.js';
@@ -41,8 +41,8 @@ export function createWriteSide(host: WriteSideHost): WriteSide {
   const before = async (): Promise<void> => {
     if (registry.unsaved) await registry.save();
   };
-  const submit = (operation: Operation<Stored>, signal: AbortSignal | undefined): Promise<Stored> =>
-    registry.unsaved ? before().then(() => queue.submit(operation, signal)) : queue.submit(operation, signal);
+  const submit = (operation: Operation<Stored>, { signal, dryRun }: WriteOptions): Promise<Stored> =>
+    registry.unsaved && dryRun !== true ? before().then(() => queue.submit(operation, signal)) : queue.submit(operation, signal);
   const accept = <T>(info: Parameters<ObjectCodec['accept']>[0], input: T): T => codec.accept(info, input);
   return {
     verbs: createVerbs({
@@ -53,16 +53,16 @@ export function createWriteSide(host: WriteSideHost): WriteSide {
       read: (info, key, options) => reader.get(info, key, options),
       readByUid: (info, uid) => reader.getByUid(info, uid),
       list: (info, namespace, list) => reader.list(info, namespace, list),
-      write: (info, key, mutation, options) => submit(writer.operation(info, key, mutation, withSource(options)), options.signal),
+      write: (info, key, mutation, options) => submit(writer.operation(info, key, mutation, withSource(options)), options),
     }),
     rollback: async (type, namespace, name, version, options = NO_OPTIONS) => {
       host.check();
       checkOptions('rollback', options);
-      const info = registry.writable(type);
+      const info = registry.writable(type, options);
       const key = addressOf(info.type, namespace, name, info.scope);
       withSource(options);
       const old = await reader.version(info, key, version);
-      return (await submit(writer.operation(info, key, rollbackMutation(old, options), options), options.signal)) as never;
+      return (await submit(writer.operation(info, key, rollbackMutation(old, options), options), options)) as never;
     },
     transactions: new Transactions({ ...host, ids: host.deps.ids, accept, before }),
   };

@@ -280,6 +280,51 @@ describe('a list beside another process', () => {
   });
 });
 
+describe('an index beside another process that does not keep it', () => {
+  const box = (storeIndexes: readonly string[]) =>
+    defineResource({ kind: 'Box', type: 'box', spec: { type: 'object', properties: { node: { type: 'string' } } }, storeIndexes });
+  const built = async (store: Store): Promise<void> => {
+    while ((await store.stats())['indexesBuilding'] !== 0) await store.deps.scheduler.turn();
+  };
+  const find = async (store: Store): Promise<string[]> =>
+    (await store.list('box', 'a', { fieldSelector: 'spec.node=n1' })).items.map(({ metadata }) => metadata.name);
+
+  it.each(['before', 'behind'])(
+    'loses nothing when the other came %s it was built, and is complete again when it is declared anew',
+    async (came) => {
+      const [Box, plain] = [box(['spec.node']), box([])];
+      let other = came === 'before' ? await open({ path, types: [plain] }) : undefined;
+      await other?.create(plain, 'a', 'b0', { spec: { node: 'n1' } });
+      const own = await open({ path, types: [Box] });
+      await own.create(Box, 'a', 'b1', { spec: { node: 'n1' } });
+      await built(own);
+      other ??= await open({ path, types: [plain] });
+      const expected = came === 'before' ? ['b0', 'b1'] : ['b1'];
+      for (let round = 2; round < 12; round += 1) {
+        await Promise.all([
+          other.create(plain, 'a', `b${round}`, { spec: { node: 'n1' } }),
+          other.patch(plain, 'a', 'b1', { spec: { node: `n${round % 2}` } }),
+          own.create(Box, 'a', `c${round}`, { spec: { node: 'n1' } }),
+        ]);
+        expected.push(`b${round}`, `c${round}`);
+        // What a list has to show: a process hears of another's commits a moment later, unless it looks.
+        for (const store of [own, other]) for (const name of [`b${round}`, 'b1', `c${round}`]) await store.get('box', 'a', name);
+        const odd = round % 2 === 1;
+        const wanted = expected.filter((name) => odd || name !== 'b1').toSorted();
+        expect(await find(own)).toEqual(wanted);
+        expect(await find(other)).toEqual(wanted);
+      }
+      expect((await own.verify()).problems).toEqual([]);
+      await other.close();
+      await own.close();
+      const anew = await open({ path, types: [Box] });
+      await built(anew);
+      expect((await anew.verify()).problems).toEqual([]);
+      expect(await find(anew)).toEqual(expected.toSorted());
+    },
+  );
+});
+
 describe('a process that stood still while another wrote into a list that it had read, and compacted', () => {
   it('runs its transaction again, and goes on', { timeout: 60_000 }, async () => {
     const store = await open();

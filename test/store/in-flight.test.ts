@@ -174,6 +174,38 @@ describe('registered types', () => {
   });
 });
 
+describe('a definition', () => {
+  const fresh = () => defineResource({ kind: 'Fresh', type: 'fresh', spec: { type: 'object', properties: { n: { type: 'integer' } } } });
+
+  it('that only a dry run has used is not remembered, whatever else is written', async () => {
+    const source = memoryEngine();
+    const first = await openStore({ engine: source });
+    const Fresh = fresh();
+    await first.create(Fresh, 'prod', 'x', { spec: { n: 1 } }, { dryRun: true });
+    await expect(first.create(Fresh, 'prod', 'x', { spec: { n: 'one' } } as never, { dryRun: true })).rejects.toMatchObject({ code: 422 });
+    await first.create('other', 'prod', 'x', {});
+    await first.close();
+    const second = await openStore({ engine: source });
+    await second.create('fresh', 'prod', 'x', { spec: { n: 'one' } });
+    await second.delete('fresh', 'prod', 'x');
+    const Again = fresh();
+    await second.create(Again, 'prod', 'dry', { spec: {} }, { dryRun: true });
+    await second.create(Again, 'prod', 'x', { spec: { n: 1 } });
+    await second.close();
+    await using third = await openStore({ engine: source });
+    await expect(third.create('fresh', 'prod', 'y', { spec: { n: 'one' } })).rejects.toMatchObject({ reason: 'Forbidden' });
+  });
+
+  it('that a transaction brings is remembered with what it wrote', async () => {
+    const source = memoryEngine();
+    const first = await openStore({ engine: source });
+    await first.transaction((tx) => tx.create(fresh(), 'prod', 'x', { spec: { n: 1 } }));
+    await first.close();
+    await using second = await openStore({ engine: source });
+    await expect(second.create('fresh', 'prod', 'y', { spec: { n: 'one' } })).rejects.toMatchObject({ reason: 'Forbidden' });
+  });
+});
+
 describe('a transaction', () => {
   it('that puts another object in the place of one leaves the new uid findable, and not the old', async () => {
     await using store = await openStore({ engine: memoryEngine() });

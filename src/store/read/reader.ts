@@ -17,7 +17,8 @@ import {
 } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Engine, Entry, IndexEntry, InPlaceReads, Key, Prefix, RangeOptions } from '../engine.js';
-import { fieldEntry } from '../field-indexes.js';
+import { fieldEntry, fieldPath } from '../field-indexes.js';
+import type { FieldIndex } from '../field-indexes.js';
 import { UnopenedForm, stubOf, unopened } from '../form.js';
 import type { Form } from '../form.js';
 import { describeKey, parseRevision, scopeNamespace } from '../keys.js';
@@ -87,9 +88,13 @@ interface Listing {
   readonly options: ListOptions<never>;
   readonly order: readonly SortField[];
   readonly question: string;
-  /** The revision that was asked for; undefined: the present. */
-  readonly at: number | undefined;
   readonly after: Key | undefined;
+}
+
+/** An index to go by, and what to look up in it. */
+interface Lookup {
+  readonly index: FieldIndex;
+  readonly entry: IndexEntry;
 }
 
 export class Reader {
@@ -178,13 +183,16 @@ export class Reader {
       at = await this.#at(String(position.revision), signal);
       after = position.after;
     }
-    const list = { info, prefix, selectors, options, order, question, at, after };
-    if (at !== undefined) return this.#listAt(at, list);
+    const list = { info, prefix, selectors, options, order, question, after };
+    if (at !== undefined) return this.#listAt(at, list, undefined);
     for (;;) {
       // Whatever a read of this process has shown is in it, also what another process has written a moment ago.
       const { current } = this.#host.engine().revision();
       try {
-        return await this.#listAt(current, list);
+        const lookup = limit === undefined ? await this.#lookup(info.type, selectors.fields) : undefined;
+        const found = await this.#listAt(current, list, lookup?.entry);
+        // What was dropped meanwhile may have been gone while it was read.
+        if (lookup === undefined || (await this.#completeIndexes(info.type)).some(({ name }) => name === lookup.index.name)) return found;
       } catch (error) {
         if (!isExpired(error)) throw error;
         // Another process has compacted meanwhile: nobody asked for this revision, so a newer one serves as well.
@@ -194,18 +202,15 @@ export class Reader {
   }
 
   /** A list, or a page of it, as of one revision. */
-  #listAt(revision: number, list: Listing): Promise<ListResult<Stored>> {
-    return this.#host.reads.run(revision, () => this.#readList(revision, list));
+  #listAt(revision: number, list: Listing, index: IndexEntry | undefined): Promise<ListResult<Stored>> {
+    return this.#host.reads.run(revision, () => this.#readList(revision, list, index));
   }
 
-  async #readList(
-    revision: number,
-    { info, prefix, selectors, options, order, question, at, after }: Listing,
-  ): Promise<ListResult<Stored>> {
+  async #readList(revision: number, list: Listing, index: IndexEntry | undefined): Promise<ListResult<Stored>> {
+    const { info, prefix, selectors, options, order, question, after } = list;
     const { limit, signal } = options;
     const items: Stored[] = [];
     const failed: FailedItem[] = [];
-    const indexed = at === undefined && limit === undefined ? this.#indexEntry(info, selectors.fields) : undefined;
     let last: Key | undefined;
     let more = false;
     const { filter } = options as { filter?: (object: unknown) => boolean };
@@ -214,8 +219,8 @@ export class Reader {
     const open = (entry: Entry): Opened | Promise<Opened> =>
       info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, revision);
     // What an index names is read in one go: what was written since is then looked through once.
-    const size = indexed !== undefined ? undefined : limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
-    pages: for await (const opened of this.#range(prefix, { after, limit: size, at: revision, index: indexed }, open)) {
+    const size = index !== undefined ? undefined : limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
+    pages: for await (const opened of this.#range(prefix, { after, limit: size, at: revision, index }, open)) {
       throwIfAborted(signal, 'the list');
       for (const object of opened) {
         if (limit !== undefined) {
@@ -355,14 +360,22 @@ export class Reader {
     return { items: await eachSettled(entries, use), next: more ? entries.at(-1)?.key : undefined };
   }
 
-  /** A declared field asked for by equality can be looked up instead of scanned for. */
-  #indexEntry(info: TypeInfo, fields: FieldSelector | undefined): IndexEntry | undefined {
-    for (const requirement of fields?.requirements ?? []) {
-      if (requirement.operator === '=' && requirement.value !== '' && info.storeIndexes.some((path) => samePath(path, requirement.path))) {
-        return fieldEntry(info.type, requirement.path, requirement.value);
-      }
+  /** A declared field asked for by equality can be looked up instead of scanned for, if its index names every object. */
+  async #lookup(type: string, fields: FieldSelector | undefined): Promise<Lookup | undefined> {
+    if (fields === undefined || this.#host.registry.found(type).indexes.length === 0) return undefined;
+    const indexes = await this.#completeIndexes(type);
+    for (const { path, operator, value } of fields.requirements) {
+      if (operator !== '=' || value === '') continue;
+      const index = indexes.find((each) => each.path === fieldPath(path));
+      if (index !== undefined) return { index, entry: fieldEntry(index, value) };
     }
     return undefined;
+  }
+
+  /** Those that are kept at this moment: another process may have come that does not. */
+  async #completeIndexes(type: string): Promise<readonly FieldIndex[]> {
+    if (this.#host.engine().capabilities.shared) await this.#host.registry.reload();
+    return this.#host.registry.found(type).indexes.filter(({ complete }) => complete);
   }
 
   /** How many follow; undefined beyond a bound, so that paging through a large type stays linear. */
@@ -457,8 +470,4 @@ export function matchesAll(object: Stored, selectors: ParsedSelectors, filter: (
   throw new InvalidError('filter must answer at once: await what it needs before the list, or filter what was listed', {
     causes: [{ reason: 'FieldValueInvalid', field: 'filter', message: 'gave a promise' }],
   });
-}
-
-function samePath(a: string, b: string): boolean {
-  return (a.startsWith('.') ? a.slice(1) : a) === (b.startsWith('.') ? b.slice(1) : b);
 }

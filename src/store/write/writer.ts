@@ -113,7 +113,7 @@ export class Writer {
           key,
           value: undefined,
           meta: { verb: 'delete', uid: before.metadata.uid, generation: before.metadata.generation, time, source },
-          removeIndex: indexEntries(info, before),
+          removeIndex: indexEntries(info.indexes, before),
         },
         form: undefined,
         previous,
@@ -128,7 +128,7 @@ export class Writer {
     const decoded = keep ? form.glimpse : undefined;
     if (followed) form.prepare();
     const verb: Verb = previous === undefined ? 'create' : 'update';
-    const after = indexEntries(info, next);
+    const after = indexEntries(info.indexes, next);
     if (previous === undefined) {
       return {
         id,
@@ -140,7 +140,7 @@ export class Writer {
     }
     // Without owners and declared fields the uid is the one entry.
     const before =
-      after.length === 1 && info.storeIndexes.length === 0 && hasOnlyUid(previous, uid) ? after : indexEntries(info, previous.glimpse);
+      after.length === 1 && info.indexes.length === 0 && hasOnlyUid(previous, uid) ? after : indexEntries(info.indexes, previous.glimpse);
     const added = before === after ? NONE : missingFrom(after, before);
     const removed = before === after ? NONE : missingFrom(before, after);
     return {

@@ -1,7 +1,7 @@
 /** Cases about kept versions: walking over them, new bytes for them, checking everything. */
 import assert from 'node:assert/strict';
-import type { Engine, Prefix, VersionPosition } from '../../store/index.js';
-import { changeLines, encode, k, put, show } from './engine-kit.js';
+import type { Engine, Entry, IndexEntry, Key, Prefix, VersionPosition } from '../../store/index.js';
+import { changeLines, decode, encode, k, put, request, show, write } from './engine-kit.js';
 import type { Case } from './engine-kit.js';
 
 async function walkAll(engine: Engine, prefix: Prefix, limit: number): Promise<string[]> {
@@ -94,6 +94,69 @@ export const versionCases: Record<string, Case> = {
     assert.deepEqual(await walkAll(engine, {}, 10), ['t/a/x=old@1']);
     assert.equal(await engine.rewrite(rewrite, [{ meta: 'm', text: 'one' }]), 1);
     assert.deepEqual(await walkAll(engine, {}, 10), ['t/a/x=new@1']);
+  },
+
+  'adds index entries to objects as they are, in steps, without a revision, while its premises hold': async (context) => {
+    const { engine } = context;
+    const first = ({ key, value }: Entry): IndexEntry[] => [{ index: 'first', value: `${key.type} ${decode(value)?.[0]}` }];
+    await engine.commit(Array.from({ length: 450 }, (_, index) => request(write(`t/a/o${1000 + index}`, `${index % 3}`))));
+    await put(engine, 't/b/x', '1');
+    await put(engine, 'u/a/x', '1');
+    await put(engine, 't/a/o1001', '2');
+    await put(engine, 't/a/o1002', undefined);
+    await engine.meta.set('m', 'one');
+    const { current } = engine.revision();
+    const premises = [{ meta: 'm', text: 'one' }];
+    assert.equal(await engine.reindex({ type: 't' }, undefined, { entriesOf: first, premises: [{ meta: 'm', text: null }] }), 'unmet');
+    assert.deepEqual(await engine.lookup({ index: 'first', value: 't 1' }), []);
+    let steps = 0;
+    for (let after: Key | undefined; ; steps++) {
+      const next: Key | 'unmet' | undefined = await engine.reindex({ type: 't' }, after, { entriesOf: first, premises });
+      assert.notEqual(next, 'unmet');
+      if (next === undefined) break;
+      after = next as Key;
+      // What is written meanwhile keeps its own entries.
+      await engine.commit([
+        request(write('t/a/o1000', '1', { remove: [{ index: 'first', value: 't 0' }], add: [{ index: 'first', value: 't 1' }] })),
+      ]);
+    }
+    assert.ok(steps > 0, 'in steps');
+    assert.equal(engine.revision().current, current + steps, 'no revision of its own');
+    const found = async (value: string): Promise<number> => (await engine.lookup({ index: 'first', value })).length;
+    assert.deepEqual([await found('t 0'), await found('t 1'), await found('t 2'), await found('u 1')], [149, 151, 150, 0]);
+    assert.deepEqual(show((await engine.range({ type: 't', namespace: 'b' }, { index: { index: 'first', value: 't 1' } })).entries), [
+      't/b/x=1@451',
+    ]);
+    // Again it changes nothing; what cannot be made of an object is left out.
+    await engine.reindex({ type: 'u' }, undefined, { entriesOf: () => [{ index: 'first', value: 'nul\0' }] });
+    await engine.reindex({ type: 'u' }, undefined, {
+      entriesOf: () => {
+        throw new Error('cannot be read');
+      },
+    });
+    assert.equal(await found('u 1'), 0);
+    assert.deepEqual((await engine.verify((entry) => (entry.key.type === 't' ? first(entry) : []))).problems, []);
+    const { problems } = await engine.verify(first);
+    assert.equal(problems.length, 1, 'verify tells of what an index misses');
+    assert.match(problems[0] ?? '', /first.*u 1.*does not name.*x/);
+    await engine.commit([
+      request(
+        write('t/a/o1003', 'v', {
+          add: [
+            { index: 'firstborn', value: 'v' },
+            { index: 'uid', value: 'u' },
+          ],
+        }),
+      ),
+    ]);
+    const reopened = await context.reopen();
+    while (await reopened.dropIndex('first'));
+    for (const value of ['t 0', 't 1', 't 2']) assert.deepEqual(await reopened.lookup({ index: 'first', value }), []);
+    assert.deepEqual(
+      [(await reopened.lookup({ index: 'firstborn', value: 'v' })).length, (await reopened.lookup({ index: 'uid', value: 'u' })).length],
+      [1, 1],
+    );
+    assert.deepEqual((await reopened.verify()).problems, []);
   },
 
   'finds nothing wrong with what it wrote, and says how much it checked': async ({ engine }) => {

@@ -18,6 +18,7 @@ import { revisionKey } from './keys.js';
 import { logHead } from './log.js';
 import { claim, createMeta } from './meta.js';
 import { Reader } from './reads.js';
+import { dropIndexLmdb, reindexLmdb } from './reindex.js';
 import { rewriteLmdb } from './rewrite.js';
 import { Session } from './session.js';
 import { first, openTables } from './tables.js';
@@ -103,10 +104,12 @@ function createEngine(session: Session): Engine {
     versions: async (key, options) => reader.versions(key, options),
     walk: (prefix, options) => reader.walk(prefix, options?.after, checkLimit(options?.limit)),
     rewrite: (versions, premises) => rewriteLmdb(session, versions, premises),
+    reindex: (prefix, after, options) => reindexLmdb(session, prefix, after, options),
+    dropIndex: (index) => dropIndexLmdb(session, index),
     compact: (revision, options) => compactLmdb(session, revision, options),
     onForeignCommit: (listener) => foreign.listen(listener),
     stats: () => readStats(session),
-    verify: () => verifyLmdb(session),
+    verify: (entriesOf) => verifyLmdb(session, entriesOf),
     backup(directory) {
       const copy = backupLmdb(session, directory).finally(() => copying.delete(copy));
       copying.add(copy);

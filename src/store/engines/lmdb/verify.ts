@@ -3,13 +3,14 @@
  *
  * Invariant: in slices, with turns between; each comparison is made within one snapshot, so that writers do not disturb.
  */
-import type { Entry, Key } from '../../engine.js';
+import type { EntriesOf, Entry, Key } from '../../engine.js';
 import { versionMark } from '../../version-mark.js';
 import { isRising } from '../checks.js';
 import { describeBytes, parseKey, readRevision, REVISION_SUFFIX, versionKey } from './keys.js';
 import { decodeLog } from './log.js';
 import { versionAt } from './reads.js';
 import { decodeRecord, looksSound, RecordEntry } from './record.js';
+import { indexKeys } from './reindex.js';
 import type { Session, Snapshot } from './session.js';
 import { first } from './tables.js';
 import type { Table } from './tables.js';
@@ -24,7 +25,7 @@ export interface VerifyReport {
   readonly problems: readonly string[];
 }
 
-export async function verifyLmdb(session: Session): Promise<VerifyReport> {
+export async function verifyLmdb(session: Session, entriesOf: EntriesOf = () => []): Promise<VerifyReport> {
   const { obj, hist, log, idx } = session.tables;
   const problems: string[] = [];
   let checked = 0;
@@ -96,6 +97,8 @@ export async function verifyLmdb(session: Session): Promise<VerifyReport> {
   await scan(obj, (key, value, { newest }) => {
     const older = first(hist, { start: versionKey(key, Number.MAX_SAFE_INTEGER), end: versionKey(key, 0), reverse: true });
     version(key, value, newest, older && looksSound(older.value) ? decodeRecord(key, older.value) : undefined);
+    for (const each of indexKeys(key, value, entriesOf))
+      if (idx.getBinary(each) === undefined) problems.push(`${describeEntry(each).text} does not name ${describeBytes(key)}`);
   });
   let before: { readonly object: Buffer; readonly entry: Entry } | undefined;
   await scan(hist, (key, value, { newest }) => {
@@ -105,9 +108,7 @@ export async function verifyLmdb(session: Session): Promise<VerifyReport> {
     before = { object, entry: version(object, value, newest, older, readRevision(key, key.length - REVISION_SUFFIX + 1)) };
   });
   await scan(idx, (key) => {
-    const value = key.indexOf(0) + 1;
-    const object = key.indexOf(0, value) + 1;
-    const text = `index ${key.toString('utf8', 0, value - 1)} = ${JSON.stringify(key.toString('utf8', value, object - 1))}`;
+    const { text, object } = describeEntry(key);
     const record = obj.getBinary(key.subarray(object));
     if (record === undefined) problems.push(`${text} names ${describeKey(parseKey(key, object))}, which is not there`);
   });
@@ -115,6 +116,13 @@ export async function verifyLmdb(session: Session): Promise<VerifyReport> {
   const still = end.newest === begin.newest && end.compacted === begin.compacted;
   if (still && problems.length === 0 && there !== told) problems.push(`${there} versions are inside the window, the log tells of ${told}`);
   return { ok: problems.length === 0, checked, problems };
+}
+
+/** How an index entry is named, and where in its key the object's begins. */
+function describeEntry(key: Buffer): { readonly text: string; readonly object: number } {
+  const value = key.indexOf(0) + 1;
+  const object = key.indexOf(0, value) + 1;
+  return { text: `index ${key.toString('utf8', 0, value - 1)} = ${JSON.stringify(key.toString('utf8', value, object - 1))}`, object };
 }
 
 function describeKey({ type, namespace, name }: Key): string {

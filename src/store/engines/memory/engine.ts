@@ -11,7 +11,7 @@ import { versionMark } from '../../version-mark.js';
 import { checkBatch, checkLimit, checkReadable, expired, refusedBatch } from '../checks.js';
 import { compactMemory } from './compaction.js';
 import type { MemoryState } from './state.js';
-import { rewriteVersions, verifyMemory, walkVersions } from './versions.js';
+import { reindexItems, rewriteVersions, verifyMemory, walkVersions } from './versions.js';
 
 const LIMITS = { operations: 1024, bytes: 8 * 1024 * 1024 };
 const BATCHES_A_TURN = 256;
@@ -204,6 +204,17 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
       check();
       return durably(() => (unmet(premises) === undefined ? rewriteVersions(state, versions, host.decoded) : undefined));
     },
+    async reindex(prefix, after, { entriesOf, premises }) {
+      check();
+      return durably(() => (unmet(premises) === undefined ? reindexItems(state, prefix, after, entriesOf) : 'unmet'));
+    },
+    async dropIndex(index) {
+      check();
+      return durably(() => {
+        state.dropIndex(index);
+        return false;
+      });
+    },
     async compact(revision, options) {
       check();
       await compactMemory(state, revision, { ...options, scheduler, check });
@@ -222,9 +233,9 @@ export function openMemory(host: MemoryHost, deps: Deps): OpenMemory {
         windowBytes: state.windowBytes,
       };
     },
-    async verify() {
+    async verify(entriesOf) {
       check();
-      return verifyMemory(state);
+      return verifyMemory(state, entriesOf);
     },
     async close() {
       dead ??= () => new StoreClosedError('the engine is closed');

@@ -60,6 +60,11 @@ export class SortedList<T extends Sorted> {
     if (chunk.length === 0) this.#chunks.splice(at, 1);
   }
 
+  has(item: T): boolean {
+    const chunk = this.#chunks[this.#chunkFor(item.sort)];
+    return chunk !== undefined && chunk[position(chunk, item.sort)] === item;
+  }
+
   /** Calls `visit` for each item from `sort` on, in order, until it returns false. */
   walk(sort: string, visit: (item: T) => boolean): void {
     let at = this.#chunkFor(sort);

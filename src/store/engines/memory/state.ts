@@ -283,10 +283,11 @@ export class MemoryState {
   #reindex(text: string, write: Write): void {
     const item = this.#items.get(text) as Item;
     for (const entry of write.removeIndex ?? []) this.#removeIndex(indexText(entry), item);
-    for (const entry of write.addIndex ?? []) this.#addIndex(indexText(entry), item);
+    for (const entry of write.addIndex ?? []) this.addIndex(entry, item);
   }
 
-  #addIndex(text: string, item: Item): void {
+  addIndex(entry: IndexEntry, item: Item): void {
+    const text = indexText(entry);
     const found = this.#index.get(text);
     if (found === undefined) {
       this.#index.set(text, item);
@@ -299,6 +300,15 @@ export class MemoryState {
       items.add(item);
       this.#index.set(text, items);
     }
+  }
+
+  isIndexed(entry: IndexEntry, item: Item): boolean {
+    const found = this.#index.get(indexText(entry));
+    return found instanceof SortedList ? found.has(item) : found === item;
+  }
+
+  dropIndex(index: string): void {
+    for (const text of this.#index.keys()) if (text.startsWith(`${index}\0`)) this.#index.delete(text);
   }
 
   #removeIndex(text: string, item: Item): void {

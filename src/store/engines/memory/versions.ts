@@ -1,8 +1,8 @@
 /**
  * What touches kept versions outside reads and writes: walking over all of them, new bytes for them, checking them.
  */
-import type { Entry, Prefix, Rewrite, VersionPosition } from '../../engine.js';
-import { isRising, keyText } from '../checks.js';
+import type { EntriesOf, Entry, IndexEntry, Key, Prefix, Rewrite, VersionPosition } from '../../engine.js';
+import { indexText, isRising, keyText } from '../checks.js';
 import { newestFirst } from './state.js';
 import type { Item, MemoryState } from './state.js';
 
@@ -43,15 +43,49 @@ export function rewriteVersions(state: MemoryState, versions: readonly Rewrite[]
   return count;
 }
 
+const OBJECTS_A_STEP = 200;
+
+/** Adds index entries to a step of objects; the key to go on after, undefined at the end. */
+export function reindexItems(state: MemoryState, prefix: Prefix, after: Key | undefined, entriesOf: EntriesOf): Key | undefined {
+  const from = after && keyText(after);
+  let last: Key | undefined;
+  let count = 0;
+  state.visit(prefix, after, (item) => {
+    if (item.text === from || !item.live) return true;
+    if (count === OBJECTS_A_STEP) return false;
+    count++;
+    last = item.key;
+    for (const entry of entriesIn(item, entriesOf)) state.addIndex(entry, item);
+    return true;
+  });
+  return count === OBJECTS_A_STEP ? last : undefined;
+}
+
+/** What should name an object; nothing where it cannot be read. */
+function entriesIn(item: Item, entriesOf: EntriesOf): readonly IndexEntry[] {
+  try {
+    const entries = entriesOf(item.current);
+    entries.forEach(indexText);
+    return entries;
+  } catch {
+    return [];
+  }
+}
+
 /** Holds log, items and indexes against each other. */
-export function verifyMemory(state: MemoryState): { ok: boolean; checked: number; problems: string[] } {
+export function verifyMemory(state: MemoryState, entriesOf: EntriesOf = () => []): { ok: boolean; checked: number; problems: string[] } {
   const problems: string[] = [];
   let checked = 0;
   let live = 0;
   state.visit({}, undefined, (item) => {
     const versions = newestFirst(item);
     checked += versions.length;
-    if (item.current.value !== undefined) live++;
+    if (item.current.value !== undefined) {
+      live++;
+      for (const { index, value } of entriesIn(item, entriesOf))
+        if (!state.isIndexed({ index, value }, item))
+          problems.push(`index ${index} = ${JSON.stringify(value)} does not name ${describe(item)}`);
+    }
     versions.forEach((entry, index) => {
       const older = versions[index + 1];
       if (older !== undefined && older.revision >= entry.revision)
