@@ -111,6 +111,29 @@ describe('lmdbEngine', () => {
     await other.close();
   });
 
+  it('is opened beside writes that never pause in the same process, and lets them go on', async () => {
+    const own = await open();
+    let written = 0;
+    let isDone = false;
+    const writing = (async () => {
+      while (!isDone) {
+        await put(own, 't/a/x', String(written));
+        written += 1;
+      }
+    })();
+    for (let round = 0; round < 20; round += 1) {
+      const before = written;
+      const other = await open();
+      await put(other, 't/a/y', String(round));
+      await other.close();
+      while (written === before) await new Promise((resolve) => setImmediate(resolve));
+    }
+    isDone = true;
+    await writing;
+    expect(own.revision().current).toBe(written + 20);
+    await own.close();
+  });
+
   it('walks over all that was committed elsewhere, also while a commit of its own holds back what reads show', async () => {
     const [own, other] = [await open(), await open()];
     for (let round = 0; round < 100; round += 1) {

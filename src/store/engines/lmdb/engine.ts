@@ -17,6 +17,7 @@ import { ForeignWatch } from './foreign.js';
 import { revisionKey } from './keys.js';
 import { logHead } from './log.js';
 import { claim, createMeta } from './meta.js';
+import { OpenGate } from './open-gate.js';
 import { Reader } from './reads.js';
 import { dropIndexLmdb, reindexLmdb } from './reindex.js';
 import { rewriteLmdb } from './rewrite.js';
@@ -49,7 +50,14 @@ export function lmdbEngine(options: LmdbEngineOptions): EngineSource {
  */
 async function openLmdb({ path, mapSize, fingerprint }: LmdbEngineOptions, deps: Deps): Promise<Engine> {
   const id = await prepareDirectory(path, deps.scheduler);
-  const session = openSession(path, mapSize, deps);
+  const gate = new OpenGate(path);
+  let session: Session;
+  try {
+    session = await gate.opening(() => openSession({ path, mapSize, gate }, deps));
+  } catch (error) {
+    gate.leave();
+    throw error;
+  }
   try {
     await claim(session, id, fingerprint);
   } catch (error) {
@@ -59,7 +67,10 @@ async function openLmdb({ path, mapSize, fingerprint }: LmdbEngineOptions, deps:
   return createEngine(session);
 }
 
-function openSession(path: string, mapSize: number | undefined, deps: Deps): Session {
+function openSession(
+  { path, mapSize, gate }: { readonly path: string; readonly mapSize: number | undefined; readonly gate: OpenGate },
+  deps: Deps,
+): Session {
   let tables: ReturnType<typeof openTables>;
   try {
     tables = openTables(dataPath(path), mapSize);
@@ -67,7 +78,7 @@ function openSession(path: string, mapSize: number | undefined, deps: Deps): Ses
     throw unusable(path, readFailure(error));
   }
   try {
-    return new Session(tables, deps, path);
+    return new Session(tables, deps, { directory: path, gate });
   } catch (error) {
     void tables.root.close();
     throw error;

@@ -15,6 +15,7 @@ import { dataPath } from './directory.js';
 import { commitFailure, commitReason, readFailure } from './failures.js';
 import { readRevision, writeRevision } from './keys.js';
 import { logHead } from './log.js';
+import type { OpenGate } from './open-gate.js';
 import { first } from './tables.js';
 import type { Table, Tables } from './tables.js';
 
@@ -59,6 +60,7 @@ export class Session {
   /** How often this process has changed a text in `meta`. */
   metaChanges = 0;
   readonly #identity: string;
+  readonly #gate: OpenGate;
   readonly #listeners = new Set<(revision: number) => void>();
   #visible = 0;
   #compacted = 0;
@@ -74,8 +76,10 @@ export class Session {
   /** The end of the log as our last commit left it, and the transaction that did: valid while nobody else wrote since. */
   #left: { readonly transaction: number; readonly head: Head } | undefined;
 
-  constructor(tables: Tables, deps: Deps, directory: string) {
+  constructor(tables: Tables, deps: Deps, place: { readonly directory: string; readonly gate: OpenGate }) {
+    const { directory, gate } = place;
     this.tables = tables;
+    this.#gate = gate;
     this.deps = deps;
     this.directory = directory;
     this.#identity = identityOf(directory) ?? '';
@@ -213,6 +217,14 @@ export class Session {
    */
   async write<T>(body: () => T): Promise<T> {
     this.check();
+    const wait = this.#gate.enter();
+    if (wait !== undefined) {
+      await wait;
+      if (this.#dead !== undefined) {
+        this.#gate.exit();
+        throw this.#dead();
+      }
+    }
     let outcome: { readonly value: T } | { readonly thrown: unknown } = { thrown: new Error('the transaction did not run') };
     try {
       const written = this.tables.root.transaction(() => {
@@ -229,6 +241,8 @@ export class Session {
       return done.value;
     } catch (error) {
       throw this.#fail(commitFailure(await commitReason(error, this.deps.scheduler)));
+    } finally {
+      this.#gate.exit();
     }
   }
 
@@ -296,7 +310,7 @@ export class Session {
     this.#dead = () => new StoreClosedError('the store is closed');
     this.#listeners.clear();
     this.#watchdog?.cancel();
-    const closed = this.tables.root.close();
+    const closed = this.tables.root.close().finally(() => this.#gate.leave());
     if (!afterFailure) return closed;
     // A writer that hangs would keep a failed environment open for ever.
     await new Promise<void>((resolve) => {
