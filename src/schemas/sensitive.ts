@@ -31,8 +31,10 @@ function visitAt(holder: unknown, path: readonly string[], at: number, field: st
 /** Causes for each sensitive value that is a seal, or the text of one, instead of the value itself. */
 export function sealedCauses(object: unknown, paths: readonly (readonly string[])[]): Cause[] {
   const causes: Cause[] = [];
+  // Of what is as it should be no paths are made: each write comes here.
+  if (!paths.some((path) => holdsSeal(object, path, 0))) return causes;
   visitSensitive(object, paths, (value, _holder, _key, field) => {
-    if (value !== SEALED_TEXT && !Sealed.is(value)) return;
+    if (!isSeal(value)) return;
     causes.push({
       reason: 'FieldValueInvalid',
       field,
@@ -40,4 +42,18 @@ export function sealedCauses(object: unknown, paths: readonly (readonly string[]
     });
   });
   return causes;
+}
+
+function isSeal(value: unknown): boolean {
+  return value === SEALED_TEXT || Sealed.is(value);
+}
+
+function holdsSeal(holder: unknown, path: readonly string[], at: number): boolean {
+  if (typeof holder !== 'object' || holder === null || Sealed.is(holder)) return false;
+  const segment = path[at] as string;
+  const bag = holder as Readonly<Record<string, unknown>>;
+  const isThere = (value: unknown): boolean => (at === path.length - 1 ? isSeal(value) : holdsSeal(value, path, at + 1));
+  if (segment !== '*') return Object.hasOwn(bag, segment) && isThere(bag[segment]);
+  for (const key of Object.keys(bag)) if (isThere(bag[key])) return true;
+  return false;
 }

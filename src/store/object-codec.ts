@@ -23,19 +23,20 @@ export interface SealIdentity {
   readonly version: number;
 }
 
+/** What a seal made. */
+export interface SealedObject {
+  /** The bytes to store. */
+  readonly value: Uint8Array;
+  /** The object with Sealed in the sensitive places: made of the one that was sealed, and sharing the rest with it. */
+  cached(object: Stored): Stored;
+  /** The same, decoded anew. */
+  fromBytes(): Stored;
+}
+
 /** Encrypts and decrypts the sensitive parts of objects. */
 export interface Sealer {
-  /**
-   * The bytes to store, and the object with Sealed in the sensitive places: made of `object`, which holds plain values
-   * there and shares the rest with it, or decoded anew.
-   * @throws {InvalidError} for the text of a seal @throws {ForbiddenError} without a key
-   */
-  seal(
-    paths: TypeInfo['sensitivePaths'],
-    identity: SealIdentity,
-    object: Stored,
-    codec: Codec,
-  ): { readonly value: Uint8Array; cached(): Stored; fromBytes(): Stored };
+  /** @throws {InvalidError} for the text of a seal @throws {ForbiddenError} without a key */
+  seal(paths: TypeInfo['sensitivePaths'], identity: SealIdentity, object: Stored, codec: Codec): SealedObject;
   /** True for bytes that `seal` made. */
   owns(value: Uint8Array): boolean;
   /** The object with Sealed in the sensitive places. @throws {CorruptError} when the bytes are no envelope. */
@@ -77,7 +78,7 @@ export class ObjectCodec {
       return { value, form: new Form(options.keep ? object : () => this.#codec.decode(value) as Stored) };
     }
     const { value, cached, fromBytes } = this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
-    return { value, form: new Form(options.keep ? cached() : fromBytes) };
+    return { value, form: new Form(options.keep ? cached(object) : fromBytes) };
   }
 
   /** The shared form of an entry, decoded now. */

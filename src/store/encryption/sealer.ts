@@ -10,32 +10,22 @@
  *   collector.
  */
 import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
-import {
-  CorruptError,
-  DecryptionError,
-  ForbiddenError,
-  MAX_DEPTH,
-  SEALED_TEXT,
-  Sealed,
-  cloneJson,
-  invalid,
-  isCorrupt,
-  isDecryption,
-  joinPath,
-} from '../../schemas/index.js';
+import { CorruptError, DecryptionError, ForbiddenError, Sealed, cloneJson, invalid, isCorrupt, isDecryption } from '../../schemas/index.js';
 import type { Cause, SealedOptions } from '../../schemas/index.js';
 import type { Codec } from '../codecs/json.js';
 import type { Entropy } from '../deps.js';
 import type { Key } from '../engine.js';
 import { describeKey } from '../keys.js';
-import type { SealIdentity, Sealer } from '../object-codec.js';
+import type { SealIdentity, SealedObject, Sealer } from '../object-codec.js';
 import { detailsOf } from '../write/rules.js';
 import type { Stored } from '../write/rules.js';
 import { NONCE_BYTES, SALT_BYTES, TAG_BYTES, draftEnvelope, isEnvelope, keyIdOf, parseEnvelope, withWrappedKey } from './envelope.js';
 import type { Envelope } from './envelope.js';
 import type { Keyring } from './keyring.js';
-import { childOf, compilePaths, isCovered, mapLeaves } from './sensitive-paths.js';
-import type { LeafVisitor, PathNode, SensitivePaths } from './sensitive-paths.js';
+import { parseValues, textOf } from './sealed-values.js';
+import { acceptOperations, fieldOf, findMarks, plainOf, reveal, taking } from './plain-values.js';
+import { compilePaths, isCovered, mapLeaves } from './sensitive-paths.js';
+import type { PathNode, SensitivePaths } from './sensitive-paths.js';
 
 const ALGORITHM = 'aes-256-gcm';
 const LABEL = 'rune-runtime/sealed/1';
@@ -140,21 +130,22 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     return shape;
   };
 
-  /** `length` fresh random bytes; a view, to be used at once. */
-  const fresh = (length: number): Buffer => {
-    if (used + length > drawn.length) {
+  /** Fresh random bytes for one seal: the salt of its data key, then its nonce; a view, to be used at once. */
+  const fresh = (): Buffer => {
+    if (used === drawn.length) {
       drawn = Buffer.from(entropy.bytes(DRAW * DRAWN_BYTES));
       used = 0;
     }
-    used += length;
-    return drawn.subarray(used - length, used);
+    used += DRAWN_BYTES;
+    return drawn.subarray(used - DRAWN_BYTES, used);
   };
 
-  /** What is authenticated: the identity, each part with its length in front, then the clear part of the envelope. */
-  const associated = ({ key, uid, version }: SealIdentity, authenticated: Uint8Array): Buffer => {
+  /** What is authenticated first: the identity, each part with its length in front. The clear part of the envelope follows. */
+  const associated = ({ key, uid, version }: SealIdentity): Buffer => {
     const { type, namespace, name } = key;
-    const identity = `${prefix}${type.length}:${type},${namespace.length}:${namespace},${name.length}:${name},${uid.length}:${uid},${version}`;
-    return Buffer.concat([Buffer.from(identity), authenticated]);
+    return Buffer.from(
+      `${prefix}${type.length}:${type},${namespace.length}:${namespace},${name.length}:${name},${uid.length}:${uid},${version}`,
+    );
   };
 
   const decrypt = (version: Version): readonly unknown[] => {
@@ -163,7 +154,8 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     let body: Buffer | undefined;
     try {
       const decipher = createDecipheriv(ALGORITHM, dataKey, envelope.nonce);
-      decipher.setAAD(associated(identity, envelope.authenticated));
+      decipher.setAAD(associated(identity));
+      decipher.setAAD(envelope.authenticated);
       decipher.setAuthTag(envelope.tag);
       body = decipher.update(envelope.body);
       decipher.final();
@@ -173,7 +165,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     } finally {
       if (version.dataKey === undefined) dataKey.fill(0);
     }
-    const values = JSON.parse(body.toString('utf8')) as unknown[];
+    const values = parseValues(body.toString('utf8'));
     body.fill(0);
     if (values.length !== envelope.count) throw locked(identity.key, 'it holds another number of values than it says');
     return values;
@@ -270,6 +262,16 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     }) as Stored;
   };
 
+  /** Made apart from `seal`, so that what is kept of a version does not hold its plain values too. */
+  const sealedObject = (version: Version, value: Uint8Array, shape: Shape, codec: Codec): SealedObject => ({
+    value,
+    cached(object) {
+      let index = 0;
+      return mapLeaves(shape.root, object, () => sealedAt(version, index++));
+    },
+    fromBytes: () => assemble(version.envelope, version.identity, codec, shape, (index) => sealedAt(version, index)),
+  });
+
   /** Runs something that reveals several values: each version is decrypted once. */
   const together = <T>(run: () => T): T => {
     const outer = opened;
@@ -293,10 +295,11 @@ export function createSealer(options: SealerOptions): KeyedSealer {
         return values.push(plainOf(value)) - 1;
       });
       if (causes.length > 0) throw invalid(describeKey(identity.key), causes, detailsOf(identity.key));
-      const salt = fresh(SALT_BYTES);
-      const nonce = fresh(NONCE_BYTES);
+      const random = fresh();
+      const salt = random.subarray(0, SALT_BYTES);
+      const nonce = random.subarray(SALT_BYTES);
       const dataKey = primary.derive(salt);
-      const text = JSON.stringify(values);
+      const text = textOf(values);
       const draft = draftEnvelope({
         keyId: primary.id,
         salt,
@@ -308,19 +311,12 @@ export function createSealer(options: SealerOptions): KeyedSealer {
       });
       const { bytes: value, start, end } = draft;
       const cipher = createCipheriv(ALGORITHM, dataKey, nonce);
-      cipher.setAAD(associated(identity, value.subarray(start, end)));
+      cipher.setAAD(associated(identity));
+      cipher.setAAD(value.subarray(start, end));
       value.set(cipher.update(text, 'utf8'), end + TAG_BYTES);
       cipher.final();
       value.set(cipher.getAuthTag(), end);
-      const version = new Version(identity, value, dataKey);
-      return {
-        value,
-        cached() {
-          let index = 0;
-          return mapLeaves(shape.root, object, () => sealedAt(version, index++));
-        },
-        fromBytes: () => assemble(version.envelope, identity, codec, shape, (index) => sealedAt(version, index)),
-      };
+      return sealedObject(new Version(identity, value, dataKey), value, shape, codec);
     },
 
     owns: isEnvelope,
@@ -396,89 +392,6 @@ function dataKeyOf(
   const found = dataKey.length === SALT_BYTES ? master.derive(dataKey) : master.unwrap(dataKey);
   if (found === undefined) throw locked(identity.key, 'its data key is not one that was made for it');
   return found;
-}
-
-/** Plain values of what a caller hands in; the text of a seal among them is noted. */
-function taking(causes: Cause[]): LeafVisitor {
-  return (value, trail) => {
-    findMarks(value, trail, causes);
-    return plainOf(value);
-  };
-}
-
-function reveal(value: unknown): unknown {
-  return plainOf(value);
-}
-
-/** Seals replaced by what they hold, also inside a value that is sensitive as a whole. */
-function plainOf(value: unknown, depth = 0): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (Sealed.is(value)) return value.reveal();
-  // What is nested deeper, or contains itself, is refused by the check of the input, which comes after this.
-  if (depth > MAX_DEPTH) return value;
-  if (Array.isArray(value)) {
-    let items: unknown[] | undefined;
-    value.forEach((item, index) => {
-      const next = plainOf(item, depth + 1);
-      if (next !== item) (items ??= value.slice())[index] = next;
-    });
-    return items ?? value;
-  }
-  let copy: Record<string, unknown> | undefined;
-  for (const key of Object.keys(value)) {
-    const before = (value as Record<string, unknown>)[key];
-    const next = plainOf(before, depth + 1);
-    if (next !== before && key !== '__proto__') (copy ??= { ...value })[key] = next;
-  }
-  return copy ?? value;
-}
-
-/** The text of a seal in the place of a value, or inside it: somebody wrote back what was printed. */
-function findMarks(value: unknown, trail: readonly (string | number)[], causes: Cause[]): void {
-  if (!holdsMark(value)) return;
-  const be = value === SEALED_TEXT ? 'be' : 'hold';
-  causes.push({
-    reason: 'FieldValueInvalid',
-    field: fieldOf(trail),
-    message: `must not ${be} the text ${SEALED_TEXT}, which stands for a value that was not shown: write the value, its seal, or leave the field out`,
-  });
-}
-
-function holdsMark(value: unknown, depth = 0): boolean {
-  if (typeof value === 'string') return value === SEALED_TEXT;
-  if (typeof value !== 'object' || value === null || Sealed.is(value) || depth > MAX_DEPTH) return false;
-  return Object.values(value).some((item) => holdsMark(item, depth + 1));
-}
-
-/** The values of a JSON patch, each seen from the place that its operation names. */
-function acceptOperations(
-  root: PathNode,
-  operations: readonly unknown[],
-  visit: (value: unknown, trail: readonly (string | number)[]) => unknown,
-): unknown[] {
-  return operations.map((operation) => {
-    if (typeof operation !== 'object' || operation === null) return operation;
-    const { path, value } = operation as { path?: unknown; value?: unknown };
-    if (typeof path !== 'string' || value === undefined || !path.startsWith('/')) return operation;
-    const trail = path
-      .slice(1)
-      .split('/')
-      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
-    let node: PathNode | undefined = root;
-    for (const segment of trail) {
-      if (node === undefined || node.leaf) break;
-      node = childOf(node, segment);
-    }
-    if (node === undefined) return operation;
-    const next = mapLeaves(node, value, visit, [...trail]);
-    return next === value ? operation : { ...operation, value: next };
-  });
-}
-
-function fieldOf(trail: readonly (string | number)[]): string {
-  let field = '';
-  for (const segment of trail) field = joinPath(field, segment);
-  return field;
 }
 
 function locked(key: Key, why: string): DecryptionError {

@@ -266,28 +266,29 @@ describe('sealer', () => {
         const sealed = sealer.seal(anywhere, identity, input, jsonCodec);
         expect(input).toEqual(before);
         expect(sealer.openPlain(identity, sealed.value, jsonCodec)).toEqual(before);
-        expect(sealer.reveal(anywhere, sealed.cached())).toEqual(before);
+        expect(sealer.reveal(anywhere, sealed.cached(input))).toEqual(before);
         const opened = sealer.open(anywhere, identity, sealed.value, jsonCodec);
         const frozen = JSON.stringify(opened);
         expect(sealer.reveal(anywhere, opened)).toEqual(before);
         expect(JSON.stringify(opened)).toBe(frozen);
-        expect(JSON.stringify(sealed.cached())).toBe(frozen);
+        expect(JSON.stringify(sealed.cached(input))).toBe(frozen);
       }),
     );
   });
 
   it('names equal contents equally, and others differently', () => {
-    const data = (version: number, password: string) =>
-      sealer.seal(PATHS, { ...identity, version }, { ...object, data: { user: 'hunter2', password } }, jsonCodec).cached()[
-        'data'
-      ] as Record<string, { equals(other: unknown): boolean }>;
+    const data = (version: number, password: string) => {
+      const plain = { ...object, data: { user: 'hunter2', password } };
+      const sealed = sealer.seal(PATHS, { ...identity, version }, plain, jsonCodec).cached(plain);
+      return sealed['data'] as Record<string, { equals(other: unknown): boolean }>;
+    };
     const first = data(3, 'hunter2');
     expect(first['password']!.equals(data(4, 'hunter2')['password'])).toBe(true);
     expect(first['password']!.equals(data(4, 'hunter3')['password'])).toBe(false);
     expect(first['password']!.equals(first['user'])).toBe(true);
     expect(first['password']!.equals('hunter2')).toBe(false);
     // Names come from the key: nobody without it can try values.
-    const other = sealerOf().seal(PATHS, identity, object, jsonCodec).cached()['data'] as typeof first;
+    const other = sealerOf().seal(PATHS, identity, object, jsonCodec).cached(object)['data'] as typeof first;
     expect(first['password']!.equals(other['password'])).toBe(false);
   });
 
