@@ -14,6 +14,7 @@ export class Form {
   #made: Stored | undefined;
   #make: (() => Stored) | undefined;
   #revision = 0;
+  #isPrepared = false;
 
   /** `make` is called at most once; what it gives is this form's own. */
   constructor(make: (() => Stored) | Stored) {
@@ -45,6 +46,7 @@ export class Form {
   prepare(): void {
     const made = this.#made;
     if (made === undefined || Object.isFrozen(made)) return;
+    this.#isPrepared = true;
     for (const part in made) if (part !== 'metadata') freezeJson(made[part]);
     const metadata: object = made.metadata;
     for (const part in metadata) freezeJson((metadata as Readonly<Record<string, unknown>>)[part]);
@@ -54,7 +56,13 @@ export class Form {
   commit(revision: number): void {
     this.#revision = revision;
     // An engine that keeps decoded forms may have shown this one already, after a commit that was in doubt.
-    if (this.#made !== undefined && !Object.isFrozen(this.#made)) stampRevision(this.#made, revision);
+    const made = this.#made;
+    if (made === undefined || Object.isFrozen(made)) return;
+    stampRevision(made, revision);
+    if (!this.#isPrepared) return;
+    // While it is at hand: whoever watches may come to it much later.
+    Object.freeze(made.metadata);
+    Object.freeze(made);
   }
 }
 
