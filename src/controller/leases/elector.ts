@@ -96,7 +96,7 @@ export class LeaderElector {
     const { deps, election, logger, handlers } = this.#options;
     const { signal } = this.#abort;
     const retry = (): Promise<void> => sleep(deps, election.retryPeriod * (1 + RETRY_JITTER * deps.random.next()), { signal, unref: true });
-    while (!(await this.#try())) {
+    while (!(await this.#take())) {
       if (signal.aborted) return;
       await retry();
     }
@@ -116,6 +116,17 @@ export class LeaderElector {
       if (await this.#try()) this.#armDeadline();
       else if (this.leading && this.holder !== election.identity) return this.#lose(`was taken by ${this.holder ?? 'nobody'}`);
     }
+  }
+
+  /**
+   * Takes the lease. A taking that came too late to be relied on (the store let it wait) is none: the lease is in our name now,
+   * and the next one takes it with a token of its own. Once told to stop it counts all the same, since it has to be given back.
+   */
+  async #take(): Promise<boolean> {
+    if (!(await this.#try())) return false;
+    if (this.#abort.signal.aborted || !this.#overdue()) return true;
+    this.#token = undefined;
+    return false;
   }
 
   #overdue(): boolean {
