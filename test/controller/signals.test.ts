@@ -38,10 +38,13 @@ describe('signals', { timeout: 60_000 }, () => {
 
   it('a second one exits with 1 at once', async () => {
     const began = Date.now();
+    let again: NodeJS.Timeout | undefined;
     const end = await stopper('yes', 30_000, (kill) => {
       kill('SIGTERM');
-      setTimeout(() => kill('SIGTERM'), 300);
+      // Until it is the second: one that comes before a busy machine has delivered the first is one with it.
+      again = setInterval(() => kill('SIGTERM'), 300);
     });
+    clearInterval(again);
     expect([end.code, end.said]).toEqual([1, ['listeners 0 0', 'begun']]);
     expect(Date.now() - began).toBeLessThan(25_000);
   });
