@@ -35,6 +35,7 @@ import type {
   WriteOptions,
   WriteReceipt,
 } from '../store/index.js';
+import { fencedTransaction } from './leases/index.js';
 
 /** Whom a bound store asks before a write, and tells after it. */
 export interface WriteGuard {
@@ -206,7 +207,8 @@ class BoundStore implements Store {
     }
   }
   fenced(fence: Fence): Store {
-    return new BoundStore(this.#store.fenced(fence), this.#guard, this.#transaction);
+    const transaction = this.#transaction === undefined ? undefined : fencedTransaction(this.#transaction, fence);
+    return new BoundStore(this.#store.fenced(fence), this.#guard, transaction);
   }
   async transaction<R>(run: (tx: Transaction) => Promise<R> | R, options?: TransactionOptions): Promise<R> {
     if (this.#transaction !== undefined) {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { defineController } from '../../src/controller/index.js';
-import { openWorld, Part, Widget } from './world.js';
+import { Lease } from '../../src/schemas/index.js';
+import type { Deps } from '../../src/store/index.js';
+import { defineController, type ControllerDefinition } from '../../src/controller/index.js';
+import { openWorld, Part, Widget, type World } from './world.js';
 
 describe('a transactional controller', () => {
   it('commits spec, status, children and finalizer as one revision', async () => {
@@ -123,5 +125,49 @@ describe('a transactional controller', () => {
     await world.widget('a');
     await world.flush();
     expect(errors[0]).toMatch(/one transaction already/);
+  });
+
+  describe('whose reconciler asks for a fenced view', () => {
+    const fence = { namespace: 'default', name: 'shard', token: '1' };
+    const widgets = (meanwhile: (deps: Deps) => Promise<void>): ControllerDefinition =>
+      defineController({
+        name: 'widgets',
+        for: Widget,
+        transactional: true,
+        maxRetries: 0,
+        async reconcile({ store, deps }) {
+          await store.fenced(fence).create(Part, 'prod', 'p', { spec: { n: 1 } });
+          await meanwhile(deps);
+        },
+      });
+    const take = (world: Pick<World, 'run' | 'store'>, fencingToken: string): Promise<unknown> =>
+      world.run(world.store.apply(Lease, 'default', 'shard', { spec: { holderIdentity: `holder ${fencingToken}`, fencingToken } }));
+
+    it('writes through it while the fence stands', async () => {
+      await using world = await openWorld([widgets(() => Promise.resolve())], { before: (early) => take(early, '1').then(() => {}) });
+      await world.widget('a');
+      await world.flush();
+      expect((await world.run(world.repo(Part).list())).items).toHaveLength(1);
+    });
+
+    it('writes nothing once the lease was taken by another', async () => {
+      await using world = await openWorld([widgets(() => Promise.resolve())], { before: (early) => take(early, '2').then(() => {}) });
+      await world.widget('a');
+      await world.flush();
+      expect((await world.run(world.repo(Part).list())).items).toEqual([]);
+      expect(world.logs('error').map(({ fields }) => (fields['err'] as Error).message)).toEqual([
+        expect.stringContaining('lease default/shard was taken by another since'),
+      ]);
+    });
+
+    it('commits nothing when the lease is taken between the write and the end of the run', async () => {
+      const slowly = (deps: Deps): Promise<void> => new Promise<void>((resolve) => void deps.scheduler.after(1_000, resolve));
+      await using world = await openWorld([widgets(slowly)], { before: (early) => take(early, '1').then(() => {}) });
+      await world.widget('a');
+      await world.flush();
+      await take(world, '2');
+      await world.advance('10s');
+      expect((await world.run(world.repo(Part).list())).items).toEqual([]);
+    });
   });
 });

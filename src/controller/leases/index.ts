@@ -1,3 +1,3 @@
 export { LeaderElector } from './elector.js';
-export { fencedStore } from './fence.js';
+export { fencedStore, fencedTransaction } from './fence.js';
 export { electionOf, type Election, type LeaderElectionOptions } from './options.js';
