@@ -221,7 +221,9 @@ export class EmbeddedStore implements Store {
 
   /** A view that submits to `outer`, the store's queue or that of another view, behind one fence more. */
   #behind(fence: Fence, outer: WriteSideHost['queue']): Store {
-    const queue: WriteSideHost['queue'] = { submit: (operation, signal) => outer.submit(fencedOperation(operation, fence), signal) };
+    const queue: WriteSideHost['queue'] = {
+      submit: (operation, signal) => outer.submit(fencedOperation(operation, fence, this.#writing), signal),
+    };
     const { verbs, rollback, transactions } = createWriteSide({ ...this.#writing, queue });
     const view: Store = {
       ...verbs,

@@ -13,12 +13,13 @@ import type { Store, StoreVerbs, WriteOptions } from './types.js';
 import { NO_OPTIONS, checkOptions } from './verb-options.js';
 import { createVerbs } from './verbs.js';
 import type { CommitQueue } from './write/commit-queue.js';
+import type { FenceHost } from './write/fence.js';
 import type { Operation } from './write/operation.js';
 import { rollbackMutation } from './write/mutations.js';
 import type { Stored } from './write/rules.js';
 import type { TransactionHost } from './write/transaction.js';
 
-export interface WriteSideHost extends TransactionHost {
+export interface WriteSideHost extends TransactionHost, FenceHost {
   readonly deps: Deps;
   readonly registry: TypeRegistry;
   readonly codec: ObjectCodec;

@@ -4,10 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { StoreFailedError, defineResource, isExpired, isForbidden, isStoreFailed } from '../../src/schemas/index.js';
+import { Lease, StoreFailedError, defineResource, isExpired, isForbidden, isStoreFailed } from '../../src/schemas/index.js';
 import { createInformers } from '../../src/informer/index.js';
 import { deferred, lmdbEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
-import type { Engine, EngineSource, OpenStoreOptions, Store } from '../../src/store/index.js';
+import type { Engine, EngineSource, OpenStoreOptions, Store, WriteReceipt } from '../../src/store/index.js';
 import { memoryLogger } from './encryption/support.js';
 import { faultySource } from './faulty-source.js';
 
@@ -344,5 +344,50 @@ describe('a process that stood still while another wrote into a list that it had
     expect(store.ended.aborted).toBe(false);
     await store.create('room', 'x', 'again', {});
     expect((await store.verify()).problems).toEqual([]);
+  });
+});
+
+describe('a leader that wakes after its lease was taken in another process', () => {
+  const fence = { namespace: 'default', name: 'leader', token: '1' };
+  const take = (store: Store, fencingToken: string): Promise<unknown> =>
+    store.apply(Lease, 'default', 'leader', { spec: { holderIdentity: `holder ${fencingToken}`, fencingToken } });
+
+  async function frozen(): Promise<{ leader: Store; own: Store; other: Store }> {
+    const own = await open({ engine: heldUp(lmdbEngine({ path })) });
+    await take(own, '1');
+    const leader = own.fenced(fence);
+    await leader.create('room', 'x', 'a', { size: 1 });
+    return { leader, own, other: await open() };
+  }
+
+  it.each([
+    ['taken', (other: Store) => take(other, '2')],
+    ['deleted', (other: Store) => other.delete(Lease, 'default', 'leader')],
+    ['deleted and compacted', (other: Store) => other.delete(Lease, 'default', 'leader').then(() => other.compact(other.revision))],
+  ])('is refused where it would change nothing, too: %s', async (_, lose) => {
+    const { leader, own, other } = await frozen();
+    expect(await leader.patch('room', 'x', 'a', { size: 1 })).toMatchObject({ size: 1 });
+    await lose(other);
+    const receipt: WriteReceipt = {};
+    await expect(leader.patch('room', 'x', 'a', { size: 1 }, { receipt })).rejects.toSatisfy(isForbidden);
+    expect(receipt).toEqual({});
+    await expect(leader.transaction((tx) => tx.patch('room', 'x', 'a', { size: 1 }))).rejects.toSatisfy(isForbidden);
+    expect(await own.patch('room', 'x', 'a', { size: 1 })).toMatchObject({ size: 1 });
+  });
+
+  it('is refused while a commit of its own is under way', async () => {
+    const { leader, own, other } = await frozen();
+    await take(other, '2');
+    const commits = Array.from({ length: 50 }, (_, index) => own.create('room', 'y', `n${index}`, {}));
+    await sleep(own.deps, 0);
+    await expect(leader.patch('room', 'x', 'a', { size: 1 })).rejects.toSatisfy(isForbidden);
+    await Promise.all(commits);
+  });
+
+  it('is answered when the lease was only renewed', async () => {
+    const { leader, other } = await frozen();
+    for (let index = 0; index < 5; index += 1)
+      await other.patch(Lease, 'default', 'leader', { spec: { renewTime: new Date(1_700_000_000_000 + index * 1000).toISOString() } });
+    expect(await leader.patch('room', 'x', 'a', { size: 1 })).toMatchObject({ size: 1 });
   });
 });

@@ -219,9 +219,10 @@ export class CommitQueue {
     const decision = job.operation.plan(states);
     if (decision.type === 'done') {
       const origins = states.map((state) => state.origin);
-      this.#answer(job, decision.dependsOn === undefined ? origins : [...origins, ...decision.dependsOn], () =>
-        this.#resolve(job, decision.value()),
-      );
+      this.#answer(job, decision.dependsOn === undefined ? origins : [...origins, ...decision.dependsOn], () => {
+        // Whoever has gone must not be owed an answer that may fail.
+        if (!job.answered) this.#resolve(job, decision.value());
+      });
       return;
     }
     const expect: readonly PlannedExpect[] = decision.expect === undefined ? states : [...states, ...decision.expect];

@@ -7,7 +7,7 @@ import type { Form } from '../form.js';
 import type { Feed, FeedBatch } from '../watch/feed.js';
 import type { KeyState, Origin, Planned, PlannedExpect, PlannedWrite, States } from './states.js';
 
-/** What an operation decided. `value` is made when the outcome is told. */
+/** What an operation decided. `value` is made when the outcome is told; what writes nothing may have something to ask before. */
 export type Decision<R> =
   | {
       readonly type: 'write';
@@ -15,7 +15,7 @@ export type Decision<R> =
       readonly expect?: readonly PlannedExpect[] | undefined;
       readonly value: (revision: number) => R;
     }
-  | { readonly type: 'done'; readonly value: () => R; readonly dependsOn?: readonly Origin[] };
+  | { readonly type: 'done'; readonly value: () => R | Promise<R>; readonly dependsOn?: readonly Origin[] };
 
 /** An operation: which keys it reads, and what it decides from their states. Planned again when what it rested on changed. */
 export interface Operation<R> {

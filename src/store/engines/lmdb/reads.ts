@@ -209,12 +209,12 @@ export class Reader {
   async walk(prefix: Prefix, after: VersionPosition | undefined, limit: number): Promise<{ entries: Entry[]; more: boolean }> {
     const { start, end } = prefixRange(prefix);
     const entries: Entry[] = [];
-    let position = after && { object: objectKey(after.key), revision: after.revision };
+    let position: Position | undefined = after && { object: objectKey(after.key), revision: after.revision };
     if (position !== undefined && Buffer.compare(position.object, start) < 0) position = undefined;
     for (;;) {
       const more = this.#session.read(() => {
         let count = 0;
-        for (const [object, record] of this.#allVersions({ start: position?.object ?? start, end })) {
+        for (const [object, record] of this.#allVersions({ start, end }, position)) {
           const revision = revisionOfRecord(record);
           if (position !== undefined && revision <= position.revision && object.equals(position.object)) continue;
           if (entries.length >= limit) return 'more';
@@ -230,12 +230,14 @@ export class Reader {
     }
   }
 
-  /** Merges `hist` and `obj`: the superseded versions of each object, then its current one. */
-  *#allVersions(range: KeyRange): IterableIterator<[Buffer, Buffer]> {
-    const superseded = this.#session.tables.hist.getRange(range)[Symbol.iterator]();
+  /** Merges `hist` and `obj`: the superseded versions of each object, then its current one; from `position` on, if there is one. */
+  *#allVersions({ start, end }: KeyRange, position: Position | undefined): IterableIterator<[Buffer, Buffer]> {
+    // An object that is written all the time has many versions: those before are not looked at again.
+    const first = position === undefined ? start : versionKey(position.object, position.revision);
+    const superseded = this.#session.tables.hist.getRange({ start: first, end })[Symbol.iterator]();
     try {
       let old = superseded.next();
-      for (const { key, value } of this.#session.tables.obj.getRange(range)) {
+      for (const { key, value } of this.#session.tables.obj.getRange({ start: position?.object ?? start, end })) {
         for (; old.done !== true && Buffer.compare(objectOf(old.value.key), key) <= 0; old = superseded.next())
           yield [objectOf(old.value.key), old.value.value];
         yield [key, value];
@@ -250,6 +252,12 @@ export class Reader {
 /** An entry that outlives what it was read from. */
 export function keep(entry: Entry): Entry {
   return detached(entry, entry.value && Buffer.from(entry.value));
+}
+
+/** A version in the order of a walk. */
+interface Position {
+  readonly object: Buffer;
+  readonly revision: number;
 }
 
 /** Where the items of a range go, how many they may be, what makes them, and among which objects they are. */
