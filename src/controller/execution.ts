@@ -87,6 +87,7 @@ async function executeInTransaction(host: ExecutionHost, run: Run): Promise<unkn
         const value = await insideTransaction(host, run, tx);
         // Revoked while it ran: throwing here undoes it all.
         run.assertWritable();
+        run.commitTransaction();
         return value;
       },
       { retries: 0, source: run.source, receipt },

@@ -61,12 +61,15 @@ export function controllerChecks(loops: Iterable<ControllerLoop>, now: number, w
 /** How many keys a message names. */
 const NAMED = 5;
 
+function some(keys: readonly string[]): string {
+  return `${keys.slice(0, NAMED).join(', ')}${keys.length > NAMED ? ` and ${keys.length - NAMED} more` : ''}`;
+}
+
 function fault(loop: ControllerLoop, now: number, wedgedAfter: number): string | undefined {
-  const { stuck } = loop;
-  if (stuck.length > 0) {
-    const more = stuck.length > NAMED ? ` and ${stuck.length - NAMED} more` : '';
-    return `past their timeout and not settled: ${stuck.slice(0, NAMED).join(', ')}${more}`;
-  }
+  if (loop.stuck.length > 0) return `past their timeout and not settled: ${some(loop.stuck)}`;
+  // Whatever the timeout of runs: a write takes milliseconds, and one that nobody awaits outlives its run.
+  const silent = loop.running.filter((run) => run.writesSilentMs(now) >= wedgedAfter).map((run) => run.key);
+  if (silent.length > 0) return `writes that the store has not answered for ${Math.round(wedgedAfter / 1000)} s or longer: ${some(silent)}`;
   const { unsynced } = loop;
   if (loop.state !== 'running' && unsynced.length > 0) return `not synced: ${unsynced.join(', ')}`;
   const idle = loop.idleMs(now);

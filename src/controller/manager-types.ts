@@ -37,7 +37,7 @@ export interface ManagerOptions {
   readonly warmup?: boolean | undefined;
   /** Runs the garbage collector. Default true. */
   readonly garbageCollection?: boolean | undefined;
-  /** Work that waits while nothing finishes for this long fails readiness, and so does a watch that stands still for it. Default '60s'. */
+  /** Work that waits while nothing finishes for this long fails readiness, and so do a watch that stands still and a write that is not answered. Default '60s'. */
   readonly wedgedAfter?: Duration | undefined;
   /** A store that takes longer to answer a read fails readiness. Default '5s'. */
   readonly storeTimeout?: Duration | undefined;

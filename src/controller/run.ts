@@ -6,7 +6,7 @@
  */
 import { ForbiddenError } from '../schemas/index.js';
 import type { DeepReadonly, UnknownResource } from '../schemas/index.js';
-import type { WriteReceipt } from '../store/index.js';
+import type { Clock, WriteReceipt } from '../store/index.js';
 import { ChangeCause, type Cause } from './causes.js';
 import type { WriteFacts, WriteGuard } from './bound-store.js';
 import type { Outcome } from './outcome.js';
@@ -45,6 +45,7 @@ export interface RunHost {
   /** An event that was held back is somebody else's. */
   wakeHeld(key: string, cause: Cause, priority: number): void;
   uuid(): string;
+  readonly deps: { readonly clock: Pick<Clock, 'monotonic'> };
 }
 
 export class Run implements WriteGuard {
@@ -197,6 +198,10 @@ export class Run implements WriteGuard {
   beginTransaction(): void {
     this.#writing().beginTransaction(this.host.echo !== 'none');
   }
+  /** The transaction is whole, and about to be committed. */
+  commitTransaction(): void {
+    this.#record?.commitTransaction();
+  }
   /** How many writes the transaction has. */
   get stagedWrites(): number {
     return this.#record === undefined ? 0 : this.#record.stagedWrites;
@@ -211,9 +216,17 @@ export class Run implements WriteGuard {
     return this.#record === undefined ? 0 : this.#record.pending;
   }
 
+  /** For how long the store has answered none of them, ms. */
+  writesSilentMs(now: number): number {
+    return this.#record === undefined ? 0 : this.#record.silentMs(now);
+  }
+
   /** Decides what an event about this key is, while the key is with this run. */
   hear(revision: string, cause: Cause, priority: number): Hearing {
     return this.#record === undefined ? 'wake' : this.#record.hear(revision, cause, priority);
+  }
+  now(): number {
+    return this.host.deps.clock.monotonic();
   }
   merges(): number {
     return this.host.merges();

@@ -12,6 +12,8 @@ import { mayBeEcho, type Echo } from './echoes.js';
 /** What a record knows of its run. */
 export interface WriteRecordHost {
   readonly key: string;
+  /** Monotonic ms. */
+  now(): number;
   /** How often changes were merged on their way here: one that is told then may hide another behind it. */
   merges(): number;
   /** An event that was held back is somebody else's. */
@@ -42,10 +44,15 @@ export class WriteRecord {
   #silent: string[] | undefined = undefined;
   /** Inside the transaction of a transactional run. */
   #inTransaction = false;
+  #committing = false;
   /** The writes of that transaction, and how many of them are not the framework's. */
   #stagedWrites = 0;
   #stagedByOthers = 0;
   #pending = 0;
+  /** Those of them that the store has not answered: all but a transaction whose callback still runs. */
+  #unanswered = 0;
+  /** Monotonic ms: when the store last answered one, or was asked for the first. */
+  #answeredAt = 0;
   #silentPending = 0;
   #merges = -1;
   #heldBack: HeldBack[] | undefined = undefined;
@@ -57,6 +64,16 @@ export class WriteRecord {
 
   /** A write begins; a silent one does not run the key again. */
   begin(silent: boolean): void {
+    this.#ask();
+    this.#begin(silent);
+  }
+
+  #ask(): void {
+    if (this.#unanswered === 0) this.#answeredAt = this.#host.now();
+    this.#unanswered += 1;
+  }
+
+  #begin(silent: boolean): void {
     this.#pending += 1;
     if (!silent) return;
     this.#silentPending += 1;
@@ -73,6 +90,8 @@ export class WriteRecord {
   }
 
   #ended(silent: boolean): void {
+    this.#unanswered -= 1;
+    this.#answeredAt = this.#host.now();
     this.#pending -= 1;
     if (silent) {
       this.#silentPending -= 1;
@@ -103,8 +122,14 @@ export class WriteRecord {
 
   /** From here on writes are those of one transaction. */
   beginTransaction(silent: boolean): void {
-    this.begin(silent);
+    this.#begin(silent);
     this.#inTransaction = true;
+  }
+  /** All of the transaction is there; from here on it is the store's turn. */
+  commitTransaction(): void {
+    if (this.#committing) return;
+    this.#committing = true;
+    this.#ask();
   }
   /** A write of the transaction is the framework's own. */
   stageOwn(): void {
@@ -117,6 +142,7 @@ export class WriteRecord {
   /** The transaction is over. What it made is silent when it began so, and the framework alone wrote in it or all is to be (`echo`). */
   endTransaction(what: WriteFacts, options: { readonly silent: boolean; readonly echo: boolean }): void {
     this.#inTransaction = false;
+    if (!this.#committing) this.#ask();
     this.#settled(what, options.silent && (options.echo || this.#stagedByOthers === 0));
     this.#ended(options.silent);
   }
@@ -129,6 +155,10 @@ export class WriteRecord {
   /** Writes in flight. */
   get pending(): number {
     return this.#pending;
+  }
+  /** For how long the store has answered none of those that it was asked for, ms; 0 when there are none. */
+  silentMs(now: number): number {
+    return this.#unanswered === 0 ? 0 : now - this.#answeredAt;
   }
   /** Resolves when no write is in flight. */
   whenWritten(): Promise<void> {

@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { ActiveRuns } from '../../src/controller/active-runs.js';
 import { Run, type RunHost } from '../../src/controller/run.js';
 
-const host: RunHost = { source: 'controller/x', echo: 'none', merges: () => 0, wakeHeld() {}, uuid: () => 'u' };
+const host: RunHost = {
+  source: 'controller/x',
+  echo: 'none',
+  merges: () => 0,
+  wakeHeld() {},
+  uuid: () => 'u',
+  deps: { clock: { monotonic: () => 0 } },
+};
 const run = (key: string): Run => new Run(host, { key, priority: 0, causes: [], droppedCauses: 0, waitedMs: 0, attempts: 0, takenAt: 0 });
 
 describe('ActiveRuns', () => {

@@ -82,7 +82,7 @@ const generated: Record<string, Record<string, string>> = {
   'manager.md': {
     manager: defaults(managerDefaults, {
       gracePeriod: 'ms a stop waits for running reconciles',
-      wedgedAfter: 'ms without a finished run, with work waiting; ms that a watch may stand still',
+      wedgedAfter: 'ms without a finished run, with work waiting; ms that a watch may stand still, or a write of a run may take',
       terminatingAfter: 'ms an object is being deleted before `terminating()` tells it',
       storeTimeout: 'ms in which the store must answer a read',
       loopLagInterval: 'ms between two measurements of the event loop',

@@ -5,7 +5,14 @@ import { Journal } from '../../src/controller/journal.js';
 import { Run, type RunHost } from '../../src/controller/run.js';
 import { openWorld, Widget } from './world.js';
 
-const host: RunHost = { source: 'controller/x', echo: 'none', merges: () => 0, wakeHeld() {}, uuid: () => 'u' };
+const host: RunHost = {
+  source: 'controller/x',
+  echo: 'none',
+  merges: () => 0,
+  wakeHeld() {},
+  uuid: () => 'u',
+  deps: { clock: { monotonic: () => 0 } },
+};
 const run = (key: string, takenAt: number, causes: readonly Cause[] = []): Run =>
   new Run(host, { key, priority: 0, causes, droppedCauses: 0, waitedMs: 0, attempts: 0, takenAt });
 /** When the runs that are kept of a key took place, newest first. */

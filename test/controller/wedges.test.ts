@@ -1,8 +1,16 @@
 /** What readiness finds, and what it must not take for it. */
 import { describe, expect, it } from 'vitest';
-import { waitFor, type Store, type Watch, type WatchBatch } from '../../src/store/index.js';
+import {
+  deferred,
+  waitFor,
+  type Store,
+  type Transaction,
+  type TransactionOptions,
+  type Watch,
+  type WatchBatch,
+} from '../../src/store/index.js';
 import { defineController } from '../../src/controller/index.js';
-import { openWorld, Widget, type World } from './world.js';
+import { openWorld, Part, Widget, type World } from './world.js';
 
 const K = { namespace: 'prod', name: 'a' };
 const failing = (world: World) => world.manager.readyz().checks.filter((check) => !check.ok);
@@ -17,6 +25,24 @@ function hanging(store: Store, verb: keyof Store, hangs: (args: readonly unknown
         property === verb && hangs(args) ? new Promise(() => {}) : (value as (...all: unknown[]) => unknown).apply(target, [...args]);
     },
   });
+}
+
+/** The same store, whose first call of a sort waits until it is released. */
+function hangingOnce(verb: keyof Store, type: unknown): { readonly wrap: (store: Store) => Store; readonly release: () => void } {
+  const gate = deferred();
+  let calls = 0;
+  const wrap = (store: Store): Store =>
+    new Proxy(store, {
+      get(target, property) {
+        const value: unknown = Reflect.get(target, property, target);
+        if (typeof value !== 'function') return value;
+        const call = value.bind(target) as (...args: readonly unknown[]) => unknown;
+        if (property !== verb) return call;
+        return (...args: readonly unknown[]): unknown =>
+          args[0] === type && (calls += 1) === 1 ? gate.promise.then(() => call(...args)) : call(...args);
+      },
+    });
+  return { wrap, release: () => gate.resolve() };
 }
 
 /** The same store, whose watches deliver nothing more while `hangs` says so: no event, no progress, no end, no error. */
@@ -205,5 +231,69 @@ describe('readiness', () => {
     expect(failing(world)).toEqual([]);
     expect(await world.find('a')).toBeUndefined();
     expect(world.manager.runs('widgets', K).map((run) => run.outcome)).toContain('timeout');
+  });
+
+  it("finds a write of the framework's own that hangs, also where runs have no timeout", async () => {
+    const hung = hangingOnce('patch', Widget);
+    const controller = defineController({ name: 'widgets', for: Widget, timeout: false, reconcile: ({ status }) => status({ seen: 1 }) });
+    await using world = await openWorld([controller], { gracePeriod: '5s', wedgedAfter: '60s', wrap: hung.wrap });
+    await world.widget('a');
+    await world.advance('59s');
+    expect(failing(world)).toEqual([]);
+    await world.advance('2s');
+    expect(failing(world)).toEqual([
+      { name: 'controller-widgets', ok: false, message: 'writes that the store has not answered for 60 s or longer: prod/a' },
+    ]);
+    hung.release();
+    await world.flush();
+    expect(failing(world)).toEqual([]);
+    expect((await world.get('a')).status?.seen).toBe(1);
+  });
+
+  it('finds a write that hangs and that its reconciler did not await', async () => {
+    const hung = hangingOnce('create', Part);
+    const controller = defineController({
+      name: 'widgets',
+      for: Widget,
+      reconcile: ({ object, repo }) => void repo(Part).create({ metadata: { namespace: 'prod', name: object.metadata.name }, spec: {} }),
+    });
+    await using world = await openWorld([controller], { wedgedAfter: '60s', wrap: hung.wrap });
+    await world.widget('a');
+    await world.advance('59s');
+    expect(failing(world)).toEqual([]);
+    await world.advance('2s');
+    expect(failing(world)).toMatchObject([{ name: 'controller-widgets', message: expect.stringContaining('prod/a') }]);
+    hung.release();
+    await world.flush();
+    expect(failing(world)).toEqual([]);
+  });
+
+  it.each([true, false])('finds a transactional run whose commit hangs (%s), and not one that takes its time', async (hangs) => {
+    const controller = defineController({
+      name: 'widgets',
+      for: Widget,
+      timeout: false,
+      transactional: true,
+      async reconcile({ deps, ensure }) {
+        await ensure(Part, { metadata: { name: 'p' }, spec: {} });
+        if (!hangs) await new Promise<void>((resolve) => void deps.scheduler.after(600_000, resolve));
+      },
+    });
+    const wrap = (store: Store): Store =>
+      new Proxy(store, {
+        get(target, property) {
+          const value: unknown = Reflect.get(target, property, target);
+          if (property !== 'transaction' || !hangs) return typeof value === 'function' ? value.bind(target) : value;
+          return (run: (tx: Transaction) => unknown, options: TransactionOptions) =>
+            target.transaction(async (tx) => {
+              await run(tx);
+              await new Promise(() => {});
+            }, options);
+        },
+      });
+    await using world = await openWorld([controller], { gracePeriod: '5s', wedgedAfter: '60s', wrap });
+    await world.widget('a');
+    await world.advance('61s');
+    expect(failing(world).map((each) => each.name)).toEqual(hangs ? ['controller-widgets'] : []);
   });
 });
