@@ -32,14 +32,17 @@ export class ChangeCause {
   readonly type: string;
   #object: Versioned;
   #previous: Versioned | undefined;
+  /** Of a deletion that was seen. */
+  readonly #deletedAt: string | undefined;
   #fields: readonly string[] | undefined = undefined;
 
-  constructor(via: ChangeSource, change: ChangeType, type: string, object: Versioned, previous: Versioned | undefined) {
+  constructor(via: ChangeSource, change: ChangeType, type: string, object: Versioned, previous?: Versioned, deletedAt?: string) {
     this.via = via;
     this.change = change;
     this.type = type;
     this.#object = object;
     this.#previous = previous;
+    this.#deletedAt = deletedAt;
   }
 
   get namespace(): string | undefined {
@@ -48,9 +51,9 @@ export class ChangeCause {
   get name(): string {
     return this.#object.metadata.name;
   }
-  /** The revision of the change; for a deletion that of the last state. */
+  /** The revision of the change; for a deletion that was not seen that of the last state. */
   get revision(): string {
-    return this.#object.metadata.resourceVersion;
+    return this.#deletedAt ?? this.#object.metadata.resourceVersion;
   }
   /** Whether the update marked the object for deletion. */
   get marksDeletion(): boolean {

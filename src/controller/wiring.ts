@@ -9,7 +9,7 @@ import { InvalidError } from '../schemas/index.js';
 import type { AnyDefinition, CachedOf, DeepReadonly, UnknownResource } from '../schemas/index.js';
 import type { Deps, LabelSelectorInput, Logger, Timer } from '../store/index.js';
 import type { HandlerHandle, Informer, InformerHandler, Informers } from '../informer/index.js';
-import { ChangeCause, type Cause, type ChangeSource, type ChangeType } from './causes.js';
+import { ChangeCause, type Cause, type ChangeType } from './causes.js';
 import { controllerDefaults } from './defaults.js';
 import { checkKey, formatKey, keyOf } from './keys.js';
 import { controllerOf, eachOwnerKey } from './owners.js';
@@ -40,6 +40,15 @@ export interface WiringOptions {
   readonly deps: Deps;
   readonly logger: Logger;
   readonly sink: WakeSink;
+}
+
+/** A change of a watched object. */
+interface WatchedEvent {
+  readonly change: ChangeType;
+  readonly object: CachedObject;
+  readonly previous?: CachedObject | undefined;
+  /** Of a deletion that was seen: its revision. */
+  readonly deletedAt?: string | undefined;
 }
 
 /** The informers of one controller and its handlers on them. */
@@ -185,8 +194,8 @@ export class Wiring {
     const { type } = resource;
     const initialPriority = priority + controllerDefaults.initialPriority;
     const { sink } = this.#options;
-    const wake = (change: ChangeType, object: CachedObject, previous?: CachedObject): void => {
-      const cause = new ChangeCause('for', change, type, object, previous);
+    const wake = (change: ChangeType, object: CachedObject, previous?: CachedObject, deletedAt?: string): void => {
+      const cause = new ChangeCause('for', change, type, object, previous, deletedAt);
       const low = change === 'existing' || change === 'resync';
       sink.wake(keyOf(object), cause, { priority: low ? initialPriority : priority, revision: object.metadata.resourceVersion });
     };
@@ -197,7 +206,7 @@ export class Wiring {
         else if (this.#passes(where, object, previous)) wake('updated', object, previous);
         else sink.passedOver(object);
       },
-      onDelete: (last) => wake('deleted', last),
+      onDelete: (last, { resourceVersion }) => wake('deleted', last, undefined, resourceVersion),
     };
   }
 
@@ -205,8 +214,8 @@ export class Wiring {
     const { sink } = this.#options;
     const { priority } = this.#definition;
     const owner = { definition: this.#definition.for, every: everyOwner };
-    const wake = (key: string, change: ChangeType, object: CachedObject, previous?: CachedObject): void =>
-      sink.wake(key, new ChangeCause('owns', change, resource.type, object, previous), {
+    const wake = (key: string, change: ChangeType, object: CachedObject, previous?: CachedObject, deletedAt?: string): void =>
+      sink.wake(key, new ChangeCause('owns', change, resource.type, object, previous, deletedAt), {
         priority,
         revision: object.metadata.resourceVersion,
       });
@@ -229,19 +238,19 @@ export class Wiring {
         const changedHands = keys.length !== now || (!sameOwners && gained(object, previous));
         if (changedHands || this.#passes(where, object, previous)) for (const key of keys) wake(key, 'updated', object, previous);
       },
-      onDelete: (last) => eachOwnerKey(last, owner, (key) => wake(key, 'deleted', last)),
+      onDelete: (last, { resourceVersion }) => eachOwnerKey(last, owner, (key) => wake(key, 'deleted', last, undefined, resourceVersion)),
     };
   }
 
   #watchHandler(watch: WatchSpec): InformerHandler<CachedObject> {
     return {
       onAdd: (object, { initial }) => {
-        if (!initial) this.#map(watch, 'created', object);
+        if (!initial) this.#map(watch, { change: 'created', object });
       },
       onUpdate: (object, previous) => {
-        if (object !== previous && this.#passes(watch.where, object, previous)) this.#map(watch, 'updated', object, previous);
+        if (object !== previous && this.#passes(watch.where, object, previous)) this.#map(watch, { change: 'updated', object, previous });
       },
-      onDelete: (last) => this.#map(watch, 'deleted', last),
+      onDelete: (last, { resourceVersion }) => this.#map(watch, { change: 'deleted', object: last, deletedAt: resourceVersion }),
     };
   }
 
@@ -264,17 +273,17 @@ export class Wiring {
   }
 
   /** Calls `map` for both sides of a change, and wakes each key once. */
-  #map(watch: WatchSpec, change: ChangeType, object: CachedObject, previous?: CachedObject, tries = 1): void {
+  #map(watch: WatchSpec, event: WatchedEvent, tries = 1): void {
+    const { object, previous } = event;
     const seen = new Set<string>();
     const take = (result: MapResult): void => {
       for (const key of this.#keysOf(watch, result)) {
         if (seen.has(key)) continue;
         seen.add(key);
-        this.#wakeMapped('watches', key, { watch, change, object, previous });
+        this.#wakeMapped(key, watch, event);
       }
     };
-    const failed = (error: unknown): void =>
-      this.#mapFailed(error, tries, watch, () => this.#map(watch, change, object, previous, tries + 1), object);
+    const failed = (error: unknown): void => this.#mapFailed(error, tries, watch, () => this.#map(watch, event, tries + 1), object);
     const map = watch.map as unknown as (object: CachedObject, context: MapContext) => MapResult | Promise<MapResult>;
     try {
       const results =
@@ -300,19 +309,9 @@ export class Wiring {
     );
   }
 
-  #wakeMapped(
-    via: ChangeSource,
-    key: string,
-    event: {
-      readonly watch: WatchSpec;
-      readonly change: ChangeType;
-      readonly object: CachedObject;
-      readonly previous: CachedObject | undefined;
-    },
-  ): void {
+  #wakeMapped(key: string, watch: WatchSpec, { change, object, previous, deletedAt }: WatchedEvent): void {
     if (this.#closed) return;
-    const { watch, change, object, previous } = event;
-    const cause = new ChangeCause(via, change, watch.resource.type, object, previous);
+    const cause = new ChangeCause('watches', change, watch.resource.type, object, previous, deletedAt);
     this.#options.sink.wake(key, cause, { priority: this.#definition.priority, revision: object.metadata.resourceVersion });
   }
 

@@ -10,7 +10,7 @@ import { freezeJson, InvalidError } from '../schemas/index.js';
 import type { WatchEvent } from '../store/index.js';
 import type { Slot } from './buckets.js';
 import type { ObjectCache } from './cache.js';
-import type { Change } from './change.js';
+import { unseenDeletion, type Change, type Deletion } from './change.js';
 import { isLater } from './revision.js';
 import type { Cacheable } from './types.js';
 
@@ -56,7 +56,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     this.#cache.each((slot) => {
       if (!listed.has(slot)) gone.push(slot);
     });
-    for (const slot of gone) this.#remove(slot, slot.object, true, changes);
+    for (const slot of gone) this.#remove(slot, slot.object, unseenDeletion, changes);
     for (const event of events) this.#take(event, initial, true, changes);
     return changes;
   }
@@ -70,7 +70,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     this.#options.onUnopened(error, namespace, name);
     const slot = this.#cache.slot(namespace, name);
     // Another object has its name by now, whatever that may be.
-    if (slot !== undefined && slot.object.metadata.uid !== resource.metadata.uid) this.#remove(slot, slot.object, true, changes);
+    if (slot !== undefined && slot.object.metadata.uid !== resource.metadata.uid) this.#remove(slot, slot.object, unseenDeletion, changes);
   }
 
   #put(namespace: string, resource: S, initial: boolean, unseen: boolean, changes: Change<T>[]): void {
@@ -83,7 +83,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     const object = this.#keep(resource, namespace, name);
     if (object === undefined) {
       // What cannot be kept must not stand for what it was before.
-      if (slot !== undefined) this.#remove(slot, slot.object, true, changes);
+      if (slot !== undefined) this.#remove(slot, slot.object, unseenDeletion, changes);
     } else if (slot === undefined || known === undefined) {
       this.#cache.add(namespace, name, object);
       changes.push({ type: 'add', object, initial });
@@ -92,7 +92,8 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
       changes.push({ type: 'update', object, previous: known });
     } else {
       this.#cache.update(slot, object);
-      changes.push({ type: 'delete', object: known, finalStateUnknown: unseen });
+      const deletion = unseen ? unseenDeletion : { finalStateUnknown: false, resourceVersion: undefined };
+      changes.push({ type: 'delete', object: known, deletion });
       changes.push({ type: 'add', object, initial });
     }
   }
@@ -102,13 +103,14 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     // Not there, or there is a newer one: this delete was told before.
     if (slot === undefined || isLater(slot.object.metadata.resourceVersion, event.resourceVersion)) return;
     const last = event.error === undefined ? this.#keep(event.resource, event.namespace, event.name) : undefined;
-    this.#remove(slot, last ?? slot.object, event.error !== undefined, changes);
+    const { resourceVersion } = event;
+    this.#remove(slot, last ?? slot.object, { finalStateUnknown: event.error !== undefined, resourceVersion }, changes);
   }
 
-  #remove(slot: Slot<T>, last: T, finalStateUnknown: boolean, changes: Change<T>[]): void {
+  #remove(slot: Slot<T>, last: T, deletion: Deletion, changes: Change<T>[]): void {
     const { namespace, name } = slot.object.metadata;
     this.#cache.remove(namespace ?? '', name, slot);
-    changes.push({ type: 'delete', object: last, finalStateUnknown });
+    changes.push({ type: 'delete', object: last, deletion });
   }
 
   #keep(resource: S, namespace: string, name: string): T | undefined {

@@ -2,10 +2,20 @@
  * One change as handlers are told it. A change is made once and shared by all handlers, waiting or not; it is never altered.
  */
 
+/** What is told of a deletion. */
+export interface Deletion {
+  readonly finalStateUnknown: boolean;
+  /** The revision of the deletion; undefined: it was not seen. */
+  readonly resourceVersion: string | undefined;
+}
+
+/** A deletion that was found by listing again. */
+export const unseenDeletion: Deletion = Object.freeze({ finalStateUnknown: true, resourceVersion: undefined });
+
 export type Change<T> =
   | { readonly type: 'add'; readonly object: T; readonly initial: boolean }
   | { readonly type: 'update'; readonly object: T; readonly previous: T }
-  | { readonly type: 'delete'; readonly object: T; readonly finalStateUnknown: boolean };
+  | { readonly type: 'delete'; readonly object: T; readonly deletion: Deletion };
 
 /** What waits for a handler: changes, and marks between them. */
 export type Item<T> =

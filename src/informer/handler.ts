@@ -35,8 +35,6 @@ export interface HandlerSpec<T> {
 
 const INITIAL = Object.freeze({ initial: true });
 const LATER = Object.freeze({ initial: false });
-const FINAL_STATE_KNOWN = Object.freeze({ finalStateUnknown: false });
-const FINAL_STATE_UNKNOWN = Object.freeze({ finalStateUnknown: true });
 
 export class HandlerRunner<T extends Cacheable> {
   readonly name: string;
@@ -197,7 +195,7 @@ export class HandlerRunner<T extends Cacheable> {
       case 'update':
         return handler.onUpdate?.(item.object, item.previous);
       case 'delete':
-        return handler.onDelete?.(item.object, item.finalStateUnknown ? FINAL_STATE_UNKNOWN : FINAL_STATE_KNOWN);
+        return handler.onDelete?.(item.object, item.deletion);
       case 'bookmark':
         return handler.onBookmark?.(item.resourceVersion);
       case 'synced':

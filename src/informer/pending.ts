@@ -6,14 +6,14 @@
  * came and went. So no more waits than two changes for each object that is cached or that the handler knows, however long
  * it lags. Order within an object holds always; across objects until merging begins.
  */
-import type { Change, Item } from './change.js';
+import type { Change, Deletion, Item } from './change.js';
 import { keyText } from './keys.js';
 import type { Cacheable } from './types.js';
 
 /** What all waiting changes of one object come to. */
 interface Merged<T> {
   /** What the handler still has to be told is gone. */
-  gone: { readonly last: T; readonly finalStateUnknown: boolean } | undefined;
+  gone: { readonly last: T; readonly deletion: Deletion } | undefined;
   /** What the handler knows and is still there under a new state. */
   known: T | undefined;
   current: T | undefined;
@@ -126,7 +126,7 @@ export class PendingChanges<T extends Cacheable> {
       entry.current !== undefined && entry.known === undefined ? { type: 'add', object: entry.current, initial: entry.initial } : undefined;
     if (entry.gone !== undefined) {
       this.#next = add;
-      return { type: 'delete', object: entry.gone.last, finalStateUnknown: entry.gone.finalStateUnknown };
+      return { type: 'delete', object: entry.gone.last, deletion: entry.gone.deletion };
     }
     return add ?? { type: 'update', object: entry.current as T, previous: entry.known as T };
   }
@@ -161,7 +161,7 @@ function firstOf<T>(change: Change<T>): Merged<T> {
       return { gone: undefined, known: change.previous, current: change.object, initial: false };
     case 'delete':
       return {
-        gone: { last: change.object, finalStateUnknown: change.finalStateUnknown },
+        gone: { last: change.object, deletion: change.deletion },
         known: undefined,
         current: undefined,
         initial: false,
@@ -187,7 +187,7 @@ function mergeInto<T>(merged: Map<string, Merged<T> | Item<T>>, key: string, ent
       entry.current = undefined;
       entry.known = undefined;
       if (known !== undefined) {
-        entry.gone = { last: change.object, finalStateUnknown: change.finalStateUnknown };
+        entry.gone = { last: change.object, deletion: change.deletion };
         return 1;
       }
       // The handler never heard of what was deleted now.

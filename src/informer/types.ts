@@ -58,9 +58,9 @@ export interface InformerHandler<T> {
   onUpdate?(object: T, previous: T): void | Promise<void>;
   /**
    * `last` is the last state known. `finalStateUnknown`: the delete was found by listing again, so later states may have
-   * been missed, or that it could not be opened. An object that was deleted and created again is told as a delete of the old uid and an add of the new.
+   * been missed, or that it could not be opened. `resourceVersion` is that of the deletion; undefined when it was not seen. An object that was deleted and created again is told as a delete of the old uid and an add of the new.
    */
-  onDelete?(last: T, context: { readonly finalStateUnknown: boolean }): void | Promise<void>;
+  onDelete?(last: T, context: { readonly finalStateUnknown: boolean; readonly resourceVersion: string | undefined }): void | Promise<void>;
   /** Everything up to this revision has been told. */
   onBookmark?(resourceVersion: string): void | Promise<void>;
 }

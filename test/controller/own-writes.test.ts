@@ -160,6 +160,47 @@ describe('hot loops', () => {
     expect(world.metric('hot_loop_detected_total')).toBe(1);
   });
 
+  it('a key that makes and deletes a child in turn is slowed and reported', async () => {
+    let runs = 0;
+    await using world = await openWorld([
+      defineController({
+        name: 'widgets',
+        for: Widget,
+        owns: [Part],
+        async reconcile({ repo, ensure, children }) {
+          runs += 1;
+          const [part] = children(Part);
+          if (part === undefined) await ensure(Part, { metadata: { name: 'p' }, spec: {} });
+          else await repo(Part).delete(part);
+        },
+      }),
+    ]);
+    await world.widget('a');
+    await world.advance('1m');
+    expect(runs).toBeLessThan(20);
+    expect(world.metric('hot_loop_detected_total')).toBe(1);
+    expect(world.manager.explain('widgets', 'prod/a').ownRuns).toBeGreaterThan(10);
+  });
+
+  it('a child that somebody else deletes again and again, and that is made anew each time, is none', async () => {
+    await using world = await openWorld([
+      defineController({
+        name: 'widgets',
+        for: Widget,
+        owns: [Part],
+        reconcile: async ({ ensure }) => void (await ensure(Part, { metadata: { name: 'p' }, spec: {} })),
+      }),
+    ]);
+    await world.widget('a');
+    await world.flush();
+    for (let round = 0; round < 30; round += 1) {
+      await world.run(world.repo(Part).delete({ namespace: 'prod', name: 'p' }));
+      await world.flush();
+    }
+    expect((await world.run(world.repo(Part).list())).items).toHaveLength(1);
+    expect(world.metric('hot_loop_detected_total')).toBe(0);
+  });
+
   it('a chain of a few own writes that comes to rest is none', async () => {
     let runs = 0;
     await using world = await openWorld([

@@ -146,7 +146,9 @@ describe('Informer', () => {
     await put('unseen');
     const widgets = informers.for(Widget);
     const told: string[] = [];
-    widgets.addHandler({ onDelete: (o, { finalStateUnknown }) => void told.push(`${o.metadata.name} ${finalStateUnknown}`) });
+    widgets.addHandler({
+      onDelete: (o, { finalStateUnknown, resourceVersion }) => void told.push(`${o.metadata.name} ${finalStateUnknown} ${resourceVersion}`),
+    });
     informers.start();
     await deps.flush();
     await remove('seen');
@@ -157,7 +159,7 @@ describe('Informer', () => {
     await world.run(store.compact(store.revision));
     informers.start();
     await deps.flush();
-    expect(told).toEqual(['seen false', 'unseen true']);
+    expect(told).toEqual(['seen false 3', 'unseen true undefined']);
   });
 
   it('stops and starts: caches stay readable, nobody is called meanwhile, and it goes on where it stopped', async () => {

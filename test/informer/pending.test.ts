@@ -18,7 +18,11 @@ const gc = runInNewContext('gc') as () => void;
 
 const add = (object: Thing): Item<Thing> => ({ type: 'add', object, initial: false });
 const update = (object: Thing, previous: Thing): Item<Thing> => ({ type: 'update', object, previous });
-const remove = (object: Thing): Item<Thing> => ({ type: 'delete', object, finalStateUnknown: false });
+const remove = (object: Thing): Item<Thing> => ({
+  type: 'delete',
+  object,
+  deletion: { finalStateUnknown: false, resourceVersion: undefined },
+});
 
 describe('Pending changes of a handler', () => {
   it('keeps every change, in order, up to its limit', () => {

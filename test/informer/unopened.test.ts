@@ -125,6 +125,8 @@ describe('an informer over an object that cannot be opened', () => {
     const known = thing({ name: 'a', rv: 1 });
     applier.apply([created(known) as WatchEvent<Thing> & { type: 'CREATED' }], true);
     const stub = { ...deleted(thing({ name: 'a', rv: 2 }), 3), error: new Error('damaged') } as WatchEvent<Thing> & { type: 'DELETED' };
-    expect(applier.apply([stub], false)).toEqual([{ type: 'delete', object: known, finalStateUnknown: true }]);
+    expect(applier.apply([stub], false)).toEqual([
+      { type: 'delete', object: known, deletion: { finalStateUnknown: true, resourceVersion: '3' } },
+    ]);
   });
 });
