@@ -1,9 +1,10 @@
 /**
- * What a run does around the reconciler: the finalizer before it, status, pruning and the finalizer after it, all of it in
- * one transaction where the controller asks for that.
+ * What a run does around the reconciler: the finalizer before it, status, pruning and the finalizer after it, all but the
+ * first in one transaction where the controller asks for that.
  *
- * Invariants: the finalizer is stored, and shown by the cache, before `reconcile` sees the object; it is removed after
- * `finalize` returned without asking to come again, and kept when it threw. A transactional run commits whole or not at all.
+ * Invariants: the finalizer is stored, and shown by the cache, before `reconcile` sees the object, since what that does outside
+ * the store no transaction undoes; it is removed after `finalize` returned without asking to come again, and kept when it
+ * threw. A transactional run commits whole or not at all.
  */
 import { ConflictError } from '../schemas/index.js';
 import type { Deps, Logger, Store, Transaction, WriteReceipt } from '../store/index.js';
@@ -36,7 +37,6 @@ function isDone(result: unknown): boolean {
 /** Runs the reconciler on `run.object`; what it returns may be a promise. Sets `run.skipped` when there is nothing to do. */
 export function execute(host: ExecutionHost, run: Run): unknown {
   const { controller } = host;
-  if (controller.transactional) return executeInTransaction(host, run);
   if (controller.finalize !== undefined) {
     const object = run.object as CachedObject;
     const marked = hasFinalizer(object, controller.finalizer);
@@ -46,11 +46,16 @@ export function execute(host: ExecutionHost, run: Run): unknown {
         return undefined;
       }
       run.phase = 'finalize';
-      return controller.finalize(createContext(host, run));
-    }
-    if (!marked) return executeMarked(host, run);
+    } else if (!marked) return executeMarked(host, run);
   }
-  return controller.reconcile(createContext(host, run));
+  return controller.transactional ? executeInTransaction(host, run) : call(host, run, undefined);
+}
+
+/** Calls what the phase asks for. */
+function call(host: ExecutionHost, run: Run, tx: Transaction | undefined): unknown {
+  const { controller } = host;
+  const context = createContext(host, run, tx);
+  return run.phase === 'finalize' ? controller.finalize?.(context) : controller.reconcile(context);
 }
 
 /** Stores the finalizer, waits until the cache shows it, and only then reconciles. */
@@ -72,7 +77,7 @@ async function executeMarked(host: ExecutionHost, run: Run): Promise<unknown> {
     );
   }
   run.object = object;
-  return controller.reconcile(createContext(host, run));
+  return controller.transactional ? executeInTransaction(host, run) : call(host, run, undefined);
 }
 
 /** The whole run as one transaction: committed when the reconciler returns, undone when it throws. */
@@ -101,21 +106,12 @@ async function executeInTransaction(host: ExecutionHost, run: Run): Promise<unkn
 
 async function insideTransaction(host: ExecutionHost, run: Run, tx: Transaction): Promise<unknown> {
   const { controller, deps } = host;
-  const seen = run.object as CachedObject;
-  const target = { store: tx, definition: controller.for, finalizer: controller.finalizer };
-  const finalize = seen.metadata.deletionTimestamp === undefined ? undefined : controller.finalize;
-  const marked = controller.finalize !== undefined && hasFinalizer(seen, controller.finalizer);
-  if (finalize !== undefined && !marked) {
-    run.skipped = 'terminating';
-    return undefined;
-  }
-  if (controller.finalize !== undefined && !marked) await addFinalizer(run, target);
-  const context = createContext(host, run, tx);
-  if (finalize !== undefined) run.phase = 'finalize';
-  const result = finalize === undefined ? await controller.reconcile(context) : await finalize(context);
-  if (finalize === undefined) await prune(host, run, tx);
+  const result = await call(host, run, tx);
+  if (run.phase === 'reconcile') await prune(host, run, tx);
   if (run.collected) await writeStatus(run, { store: tx, definition: controller.for, clock: deps.clock }, false);
-  if (finalize !== undefined && isDone(result)) await removeFinalizer(run, target);
+  if (run.phase === 'finalize' && isDone(result)) {
+    await removeFinalizer(run, { store: tx, definition: controller.for, finalizer: controller.finalizer });
+  }
   run.statusWritten();
   return result;
 }

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Lease } from '../../src/schemas/index.js';
-import type { Deps } from '../../src/store/index.js';
+import { deferred, type Deps } from '../../src/store/index.js';
 import { defineController, type ControllerDefinition } from '../../src/controller/index.js';
 import { openWorld, Part, Widget, type World } from './world.js';
 
 describe('a transactional controller', () => {
-  it('commits spec, status, children and finalizer as one revision', async () => {
+  it('commits spec, status and children as one revision, behind the one of the finalizer', async () => {
     let runs = 0;
     await using world = await openWorld([
       defineController({
@@ -32,12 +32,41 @@ describe('a transactional controller', () => {
       status: { phase: 'Done', conditions: [{ type: 'Ready' }] },
       metadata: { labels: { note: 'done' }, finalizers: ['widgets.rune.dev/finalizer'] },
     });
-    const version = String(Number(made.metadata.resourceVersion) + 1);
+    const version = String(Number(made.metadata.resourceVersion) + 2);
     expect([a, ...parts.items].map((object) => object.metadata.resourceVersion)).toEqual([version, version, version]);
     expect(parts.items[0]?.metadata.ownerReferences).toMatchObject([{ uid: a.metadata.uid, controller: true }]);
     await world.advance('1m');
     expect(world.store.revision).toBe(version);
     expect(runs).toBe(2);
+    expect(world.logs('error')).toEqual([]);
+  });
+
+  it('has its finalizer in the store before the reconciler does anything, so that no deletion passes by finalize', async () => {
+    const gate = deferred();
+    let outside = 0;
+    await using world = await openWorld([
+      defineController({
+        name: 'widgets',
+        for: Widget,
+        transactional: true,
+        async reconcile() {
+          outside += 1;
+          await gate.promise;
+        },
+        finalize: () => void (outside = 0),
+      }),
+    ]);
+    await world.widget('a');
+    await world.flush();
+    expect(outside).toBe(1);
+    // Where the process ends here, what it did outside is known to be cleaned up.
+    expect((await world.get('a')).metadata.finalizers).toEqual(['widgets.rune.dev/finalizer']);
+    await world.run(world.repo(Widget).delete({ namespace: 'prod', name: 'a' }));
+    expect((await world.get('a')).metadata.deletionTimestamp).toBeDefined();
+    gate.resolve();
+    await world.advance('1s');
+    expect(outside).toBe(0);
+    expect(await world.find('a')).toBeUndefined();
     expect(world.logs('error')).toEqual([]);
   });
 
