@@ -3,12 +3,14 @@
  *
  * Invariants: time is monotonic, so a jump of the wall clock neither empties the window nor stops it; one compaction at a
  * time, in small steps; a failed one is logged and tried again at the next beat, nothing is lost by it. The window is longer
- * than asked by two beats at most, and a beat is a fraction of it: else a file would have room for several windows.
+ * than asked by two beats at most, and a beat is a fraction of it: else a file would have room for several windows. While another
+ * process does upkeep some beats pass without one; who asks for a compaction gets it at once.
  */
 import type { Ages } from './ages.js';
 import type { Deps, Timer } from './deps.js';
 import type { Engine, RetentionPolicy } from './engine.js';
 import type { ReadsUnderWay } from './read/under-way.js';
+import { OccasionalUpkeep } from './upkeep-lease.js';
 
 export interface WindowLimits {
   readonly timeMs: number;
@@ -19,6 +21,8 @@ export const windowDefaults: WindowLimits = Object.freeze({ timeMs: 5 * 60 * 100
 /** How often the edge is looked at, ms: ten times a window, within these bounds. */
 const LONGEST_BEAT = 10_000;
 const SHORTEST_BEAT = 1000;
+/** So many looks in a row may find another process at upkeep: it may rotate keys for hours, and the file is not to grow all the while. */
+const MOST_LEFT_OUT = 6;
 
 export interface CompactorHost {
   readonly deps: Deps;
@@ -34,6 +38,10 @@ export class Compactor {
   readonly #host: CompactorHost;
   readonly #limits: WindowLimits;
   readonly #abort = new AbortController();
+  readonly #upkeep: OccasionalUpkeep;
+  /** Looks in a row that found another process at upkeep. */
+  #leftOut = 0;
+  #beating: Promise<unknown> | undefined;
   #samples: { readonly revision: number; readonly at: number }[] = [];
   #timer: Timer | undefined;
   #running: Promise<void> | undefined;
@@ -45,6 +53,7 @@ export class Compactor {
   constructor(host: CompactorHost, limits: WindowLimits) {
     this.#host = host;
     this.#limits = limits;
+    this.#upkeep = new OccasionalUpkeep(host);
   }
 
   start(): void {
@@ -58,6 +67,8 @@ export class Compactor {
     this.#timer?.cancel();
     this.#abort.abort();
     await this.#running?.catch(() => {});
+    // A lease that is held is given back: others would wait for its end.
+    await this.#beating?.catch(() => {});
     // Without it what was written last counts as younger than it is: no reason to fail a close.
     this.#host.ages.note(this.#host.visible());
     await this.#host.ages.save({ last: true }).catch(() => {});
@@ -115,8 +126,23 @@ export class Compactor {
       const over = 1 - this.#limits.bytes / windowBytes;
       target = Math.max(target, compacted + Math.ceil((current - compacted) * over));
     }
-    if (target > compacted) await this.compact(target);
+    if (target > compacted) {
+      this.#beating = this.#compactInTurn(target);
+      await this.#beating;
+    }
     await this.#host.ages.save();
+  }
+
+  async #compactInTurn(target: number): Promise<void> {
+    const compact = async (): Promise<void> => {
+      if (!this.#abort.signal.aborted) await this.compact(target);
+    };
+    if (this.#leftOut === MOST_LEFT_OUT) await compact();
+    else if (!(await this.#upkeep.unlessBusy(compact))) {
+      this.#leftOut += 1;
+      return;
+    }
+    this.#leftOut = 0;
   }
 
   /** In time for both bounds: a fraction of the window's time, or when the bytes would be full at the speed they came with since the last look. */

@@ -35,10 +35,36 @@ export async function underLease<T>(host: LeaseHost, signal: AbortSignal, work: 
   }
 }
 
+/** Work that comes again and again and need not be done by this very process: it is left out while another does upkeep. */
+export class OccasionalUpkeep {
+  readonly #host: LeaseHost;
+  /** The same one each time, since it remembers what it saw of the holder. */
+  readonly #lease: Lease;
+
+  constructor(host: LeaseHost) {
+    this.#host = host;
+    this.#lease = new Lease(host);
+  }
+
+  /** Runs `work` unless another process does upkeep: then it gives false. Never two at once. */
+  async unlessBusy(work: () => Promise<void>): Promise<boolean> {
+    const isShared = this.#host.engine().capabilities.shared;
+    if (isShared && !(await this.#lease.tryToTake())) return false;
+    try {
+      await work();
+    } finally {
+      if (isShared) await this.#lease.release();
+    }
+    return true;
+  }
+}
+
 class Lease {
   readonly #host: LeaseHost;
   readonly #holder: string;
   #text: string | undefined;
+  /** What the holder last said, as seen from here, and since when it has said no more; monotonic ms. */
+  #seen: { readonly text: string | undefined; readonly since: number } | undefined;
   #beats = 0;
   #timer: Timer | undefined;
   #beating: Promise<void> = Promise.resolve();
@@ -49,20 +75,22 @@ class Lease {
   }
 
   async take(signal: AbortSignal): Promise<void> {
-    const { deps } = this.#host;
-    let seen: string | undefined;
-    let since = deps.clock.monotonic();
-    for (;;) {
-      const text = await this.#host.engine().meta.get(META_NAME);
-      const now = deps.clock.monotonic();
-      if (text !== seen) since = now;
-      seen = text;
-      if ((text === undefined || now - since >= HOLD_MS) && (await this.#speak(text))) break;
-      await sleep(deps, LOOK_MS, { signal }).catch((error: unknown) => {
+    while (!(await this.tryToTake())) {
+      await sleep(this.#host.deps, LOOK_MS, { signal }).catch((error: unknown) => {
         throw signal.aborted ? abortedError(signal, 'waiting for another process, which does the upkeep of the store,') : error;
       });
     }
+  }
+
+  /** Takes it if nobody has it, or who has it has been silent for long enough since it was first seen so. */
+  async tryToTake(): Promise<boolean> {
+    const text = await this.#host.engine().meta.get(META_NAME);
+    const now = this.#host.deps.clock.monotonic();
+    if (this.#seen === undefined || text !== this.#seen.text) this.#seen = { text, since: now };
+    if (text !== undefined && now - this.#seen.since < HOLD_MS) return false;
+    if (!(await this.#speak(text))) return false;
     this.#arm();
+    return true;
   }
 
   /** Says that it is there; false when another one has spoken. */
@@ -100,9 +128,11 @@ class Lease {
     this.#timer?.cancel();
     await this.#beating;
     this.#timer?.cancel();
-    if (this.#text === undefined) return;
+    const text = this.#text;
+    if (text === undefined) return;
+    this.#text = undefined;
     try {
-      await this.#host.engine().meta.set(META_NAME, undefined, { expect: this.#text });
+      await this.#host.engine().meta.set(META_NAME, undefined, { expect: text });
     } catch (error) {
       this.#host.deps.logger.warn({ err: error }, 'the lease for upkeep could not be given back; it runs out by itself');
     }
