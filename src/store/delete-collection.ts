@@ -2,6 +2,7 @@
  * Deletes whatever a selector finds, object by object: each delete is a write of its own, as in Kubernetes.
  */
 import { isConflict, isNotFound } from '../schemas/index.js';
+import type { TypeRegistry } from './registry.js';
 import type { CollectionOptions, ListResult, Store, TypeRef } from './types.js';
 import { checkOptions } from './verb-options.js';
 import type { Stored } from './write/rules.js';
@@ -10,12 +11,14 @@ import type { Stored } from './write/rules.js';
 const SLICE = 256;
 
 export async function deleteCollection<T extends TypeRef>(
-  store: Store,
+  { store, registry }: { readonly store: Store; readonly registry: Pick<TypeRegistry, 'resolve'> },
   type: T,
   namespace: string | undefined,
   options: CollectionOptions = {},
 ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
   checkOptions('deleteCollection', options);
+  // The list is a read, and would have a definition that came with it remembered.
+  if (options.dryRun === true) registry.resolve(type, { remember: 'once written' });
   const { labelSelector, fieldSelector, ...rest } = options;
   const found = (await store.list(type, namespace, { labelSelector, fieldSelector, signal: rest.signal })) as unknown as ListResult<Stored>;
   // What cannot be opened cannot be selected either; without a selector it goes with the rest.

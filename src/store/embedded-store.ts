@@ -236,7 +236,7 @@ export class EmbeddedStore implements Store {
       },
       register: (definition) => this.register(definition),
       definition: (type) => this.definition(type),
-      deleteCollection: (type, namespace, options) => deleteCollection(view, type, namespace, options),
+      deleteCollection: (type, namespace, options) => deleteCollection({ store: view, registry: this.#registry }, type, namespace, options),
       watch: (type, namespace, options) => this.watch(type, namespace, options),
       transaction: (run, options = {}) => transactions.run(run, options),
       getHistory: (type, namespace, name, options) => this.getHistory(type, namespace, name, options),
@@ -294,7 +294,7 @@ export class EmbeddedStore implements Store {
     namespace?: string,
     options: CollectionOptions = {},
   ): Promise<{ readonly deleted: number; readonly resourceVersion: string }> {
-    return deleteCollection(this, type, namespace, options);
+    return deleteCollection({ store: this, registry: this.#registry }, type, namespace, options);
   }
 
   watch<T extends TypeRef>(type: T, namespace?: string, options: WatchOptions = {}): Watch<CachedResource<T>> {

@@ -185,6 +185,10 @@ describe('a definition', () => {
     await expect(first.create(Fresh, 'prod', 'x', { spec: { n: 'one' } } as never, { dryRun: true })).rejects.toMatchObject({ code: 422 });
     await first.create('other', 'prod', 'x', {});
     await first.close();
+    const collecting = await openStore({ engine: source });
+    await collecting.deleteCollection(fresh(), 'prod', { dryRun: true });
+    await collecting.create('other', 'prod', 'y', {});
+    await collecting.close();
     const second = await openStore({ engine: source });
     await second.create('fresh', 'prod', 'x', { spec: { n: 'one' } });
     await second.delete('fresh', 'prod', 'x');
