@@ -175,10 +175,14 @@ describe('writes under way while another process registers types', () => {
           store.modify('plain', 'prod', `p${round}`, (draft) => void (draft['n'] = (draft['n'] as number) + 1)),
         ),
         store.modify('plain', 'prod', 'counter', (draft) => void (draft['n'] = (draft['n'] as number) + 1)),
-        store.transaction(async (tx) => {
-          const counter = await tx.get('plain', 'prod', 'counter');
-          await tx.update('plain', 'prod', 'counter', { ...counter, n: (counter['n'] as number) + 1 });
-        }),
+        // Each registration may cost one a run, and all of them may fall into one burst.
+        store.transaction(
+          async (tx) => {
+            const counter = await tx.get('plain', 'prod', 'counter');
+            await tx.update('plain', 'prod', 'counter', { ...counter, n: (counter['n'] as number) + 1 });
+          },
+          { retries: 50 },
+        ),
       ];
       expected += 2;
       const results = (await Promise.all(burst)) as { n?: number }[];
