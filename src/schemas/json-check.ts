@@ -2,11 +2,10 @@
  * Whether a value is plain JSON that a store can keep and give back as it was.
  *
  * Invariants:
- * - A fine value costs one walk and allocates next to nothing; only a wrong one is walked again for its paths.
+ * - A fine value costs one walk, which makes the copy that is kept of it; only a wrong one is walked again for its paths.
  * - No input, however deep, wide or circular, overflows the stack or runs for long.
  */
 import { NO_CAUSES, type Cause } from './errors.js';
-import { cloneJson } from './json.js';
 import { isForbiddenKey } from './json-path.js';
 import { Sealed } from './sealed.js';
 import { openly, type Telling } from './telling.js';
@@ -31,39 +30,50 @@ function isPlainObject(value: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf');
 }
 
+/** Stands for what is not plain JSON. */
+const NOT_PLAIN = Symbol('not plain JSON');
+
 interface Budget {
   nodes: number;
-  /** Whether a -0 was seen, which JSON does not know. */
-  minus: boolean;
 }
 
-function isPlain(value: unknown, depth: number, budget: Budget): boolean {
+/** A copy as JSON writes it (0 for -0); or `NOT_PLAIN`. */
+function copyPlain(value: unknown, depth: number, budget: Budget): unknown {
   switch (typeof value) {
     case 'string':
-      return isWellFormed.call(value);
+      return isWellFormed.call(value) ? value : NOT_PLAIN;
     case 'boolean':
-      return true;
+      return value;
     case 'number':
-      if (value === 0 && Object.is(value, -0)) budget.minus = true;
-      return Number.isFinite(value);
+      return value === 0 ? 0 : Number.isFinite(value) ? value : NOT_PLAIN;
     case 'object':
       break;
     default:
-      return false;
+      return NOT_PLAIN;
   }
-  if (value === null) return true;
-  if (depth >= MAX_DEPTH || --budget.nodes < 0) return false;
+  if (value === null) return value;
+  if (depth >= MAX_DEPTH || --budget.nodes < 0) return NOT_PLAIN;
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (!isPlain(value[i], depth + 1, budget)) return false;
-    return true;
+    const copy: unknown[] = new Array(value.length);
+    for (let i = 0; i < value.length; i++) {
+      const item = copyPlain(value[i], depth + 1, budget);
+      if (item === NOT_PLAIN) return item;
+      copy[i] = item;
+    }
+    return copy;
   }
-  if (!isPlainObject(value)) return false;
+  if (!isPlainObject(value)) return NOT_PLAIN;
+  const copy: Record<string, unknown> = {};
+  // What is not its own is its prototype's, which shows nothing.
   for (const key in value) {
-    if (isForbiddenKey(key) || !isWellFormed.call(key)) return false;
-    const item = (value as Record<string, unknown>)[key];
-    if (item !== undefined && !isPlain(item, depth + 1, budget)) return false;
+    if (isForbiddenKey(key) || !isWellFormed.call(key)) return NOT_PLAIN;
+    const before = (value as Record<string, unknown>)[key];
+    if (before === undefined) continue;
+    const item = copyPlain(before, depth + 1, budget);
+    if (item === NOT_PLAIN) return item;
+    copy[key] = item;
   }
-  return true;
+  return copy;
 }
 
 /**
@@ -73,7 +83,7 @@ function isPlain(value: unknown, depth: number, budget: Budget): boolean {
  * than 200, undefined in lists, texts with half a surrogate pair, and the keys `__proto__`, `constructor`, `prototype`.
  */
 export function checkJson(value: unknown, path = '', telling: Telling = openly): readonly Cause[] {
-  return isPlain(value, 0, { nodes: MAX_NODES, minus: false }) ? NO_CAUSES : faults(value, path, telling);
+  return copyPlain(value, 0, { nodes: MAX_NODES }) === NOT_PLAIN ? faults(value, path, telling) : NO_CAUSES;
 }
 
 /** What was taken from a caller: a copy of one's own, as JSON writes it (0 for -0); or what keeps it from being plain JSON. */
@@ -81,21 +91,8 @@ export type Taken<T> = { readonly copy: T; readonly causes?: undefined } | { rea
 
 /** Checks a value as `checkJson` does, and copies it. */
 export function takeJson<T>(value: T, path = '', telling: Telling = openly): Taken<T> {
-  const budget = { nodes: MAX_NODES, minus: false };
-  if (!isPlain(value, 0, budget)) return { causes: faults(value, path, telling) };
-  const copy = cloneJson(value);
-  return { copy: budget.minus ? (withoutMinus(copy) as T) : copy };
-}
-
-/** With 0 for -0, in place. */
-function withoutMinus(value: unknown): unknown {
-  if (typeof value === 'number') return value === 0 ? 0 : value;
-  if (typeof value !== 'object' || value === null) return value;
-  for (const key of Object.keys(value)) {
-    const item = (value as Record<string, unknown>)[key];
-    if (typeof item === 'object' || item === 0) (value as Record<string, unknown>)[key] = withoutMinus(item);
-  }
-  return value;
+  const copy = copyPlain(value, 0, { nodes: MAX_NODES });
+  return copy === NOT_PLAIN ? { causes: faults(value, path, telling) } : { copy: copy as T };
 }
 
 function faults(value: unknown, path: string, telling: Telling): readonly Cause[] {

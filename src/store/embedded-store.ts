@@ -56,7 +56,7 @@ import { WatchHub } from './watch/watch-hub.js';
 import { CommitQueue } from './write/commit-queue.js';
 import { fencedOperation } from './write/fence.js';
 import { closedError } from './write/not-written.js';
-import { States } from './write/states.js';
+import { States, absent, stateOf } from './write/states.js';
 import type { KeyState } from './write/states.js';
 import { createWriteSide } from './write-side.js';
 import type { WriteSideHost } from './write-side.js';
@@ -161,7 +161,7 @@ export class EmbeddedStore implements Store {
     this.#queue = new CommitQueue(
       {
         ...shared,
-        read: (key) => this.#read(key),
+        read: (key, id) => this.#read(key, id),
         foreign: (from, until) => this.#foreign(from, until),
         relearn: () => this.#relearn(),
         reopen: (cause) => this.#engine.reopen(cause),
@@ -414,32 +414,32 @@ export class EmbeddedStore implements Store {
   }
 
   async #readNow(key: Key): Promise<KeyState> {
-    return this.#states.known(keyId(key)) ?? (await this.#read(key));
+    const id = keyId(key);
+    return this.#states.known(id) ?? (await this.#read(key, id));
   }
 
-  /** Without waiting where nothing has to be waited for. */
-  #read(key: Key): KeyState | Promise<KeyState> {
+  /** A key of which nothing is known. Without waiting where nothing has to be waited for. */
+  #read(key: Key, id: string): KeyState | Promise<KeyState> {
     const info = this.#registry.found(key.type);
     const inPlace = info.sensitivePaths.length === 0 ? this.#engine.inPlace : undefined;
-    if (inPlace === undefined) return this.#readSlowly(info, key);
+    if (inPlace === undefined) return this.#readSlowly(info, key, id);
     try {
+      const { epoch } = this.#states;
       // Its bytes lie where the next read puts others: it is decoded now or never.
-      const found = inPlace.get(key, (entry) => ({
-        entry: { revision: entry.revision, version: entry.version },
-        form: this.#codec.form(info, entry),
-      }));
-      return this.#states.settleRead(keyId(key), key, found?.entry, found?.form);
+      const read = inPlace.get(key, (entry) => stateOf(id, key, entry, this.#codec.form(info, entry))) ?? absent(id, key);
+      return this.#states.epoch === epoch ? read : this.#states.settleRead(read);
     } catch (error) {
-      if (error instanceof EngineGone) return this.#readSlowly(info, key);
+      if (error instanceof EngineGone) return this.#readSlowly(info, key, id);
       throw error;
     }
   }
 
-  async #readSlowly(info: TypeInfo, key: Key): Promise<KeyState> {
+  async #readSlowly(info: TypeInfo, key: Key, id: string): Promise<KeyState> {
     const { current } = this.#engine.revision();
     const entry = await this.#engine.get(key);
-    const form = entry && (await this.#reader.form(info, entry, current));
-    return this.#states.settleRead(keyId(key), key, entry, form);
+    return this.#states.settleRead(
+      entry === undefined ? absent(id, key) : stateOf(id, key, entry, await this.#reader.form(info, entry, current)),
+    );
   }
 
   async #foreign(from: number, until: number): Promise<{ batch: FeedBatch; versions: number[] }[]> {

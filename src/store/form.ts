@@ -22,6 +22,11 @@ export class Form {
     else this.#made = make;
   }
 
+  /** Whether the object is at hand, and not only its bytes. */
+  get isMade(): boolean {
+    return this.#made !== undefined;
+  }
+
   /** Why the version cannot be opened; the object is a stub then. */
   get error(): Error | undefined {
     return undefined;

@@ -20,7 +20,7 @@ import type { Job, Operation, QueueHost, QueueLimits, Sent } from './operation.j
 import { CommittedEvent, canTell, isUnfounded, takeBatch } from './request.js';
 import type { Batch } from './request.js';
 import { Room } from './room.js';
-import { Planned } from './states.js';
+import { Planned, absent } from './states.js';
 import type { KeyState, Origin, PlannedExpect } from './states.js';
 
 /** Operations planned in one turn of the event loop. */
@@ -168,7 +168,8 @@ export class CommitQueue {
         const states: KeyState[] = [];
         try {
           for (const key of job.operation.keys) {
-            const state = this.#known(job, key) ?? this.#host.read(key);
+            const id = keyId(key);
+            const state = this.#known(job, id, key) ?? this.#host.read(key, id);
             // A promise that needs none would cost more than the read.
             states.push(state instanceof Promise ? await state : state);
           }
@@ -199,11 +200,9 @@ export class CommitQueue {
   }
 
   /** The state of a key as far as it takes no read. */
-  #known(job: Job, key: Key): KeyState | undefined {
-    const id = keyId(key);
+  #known(job: Job, id: string, key: Key): KeyState | undefined {
     const known = this.#host.states.known(id);
-    if (known !== undefined || job.operation.expectsNothing !== true || job.again) return known;
-    return { id, key, origin: 'absent', form: undefined, version: 0, at: 0 };
+    return known !== undefined || job.operation.expectsNothing !== true || job.again ? known : absent(id, key);
   }
 
   #plan(job: Job, states: readonly KeyState[]): void {

@@ -68,7 +68,7 @@ export interface QueueHost {
   engine(): Engine;
   readonly feed: Feed;
   readonly states: States;
-  read(key: Key): KeyState | Promise<KeyState>;
+  read(key: Key, id: string): KeyState | Promise<KeyState>;
   /** What others committed after `from`, up to `until`, as the feed takes it. */
   foreign(from: number, until: number): Promise<readonly { readonly batch: FeedBatch; readonly versions: readonly number[] }[]>;
   /** Reads anew what is otherwise learned change by change, when some of them were missed. */

@@ -78,6 +78,8 @@ export class Planned {
 
 /** How many recently written objects are known without a read: at least half as many, at most this many. */
 const RECENT = 4096;
+/** The same where only bytes are at hand: reading them again is cheaper than what keeping more costs the collector. */
+const RECENT_BYTES = 256;
 
 /** What happened last under a prefix: of a namespace of a type, a type, or everything. */
 interface Mark {
@@ -141,17 +143,9 @@ export class States {
   }
 
   /** What an engine read gave, unless something newer is known by now. */
-  settleRead(id: string, key: Key, entry: Pick<Entry, 'revision' | 'version'> | undefined, form: Form | undefined): KeyState {
-    const known = this.known(id);
-    if (known !== undefined && (typeof known.origin === 'object' || known.at > (entry?.revision ?? 0))) return known;
-    return {
-      id,
-      key,
-      origin: entry === undefined ? 'absent' : entry.revision,
-      form,
-      version: entry?.version ?? 0,
-      at: entry?.revision ?? 0,
-    };
+  settleRead(read: KeyState): KeyState {
+    const known = this.known(read.id);
+    return known !== undefined && (typeof known.origin === 'object' || known.at > read.at) ? known : read;
   }
 
   plan(planned: Planned): void {
@@ -226,7 +220,7 @@ export class States {
       id,
       form === undefined ? { id, key, origin: 'absent', form, version: 0, at } : { id, key, origin: at, form, version, at },
     );
-    if (this.#recent.size < RECENT / 2 + this.#pins.size) return;
+    if (this.#recent.size < (form?.isMade === false ? RECENT_BYTES : RECENT) / 2 + this.#pins.size) return;
     const dropped = this.#older;
     this.#older = this.#recent;
     this.#recent = new Map();
@@ -248,6 +242,21 @@ export class States {
     }
     return this.#lastMarks;
   }
+}
+
+/** What a read found. */
+export function stateOf(
+  id: string,
+  key: Key,
+  { revision, version }: Pick<Entry, 'revision' | 'version'>,
+  form: Form | undefined,
+): KeyState {
+  return { id, key, origin: revision, form, version, at: revision };
+}
+
+/** What a read found that found nothing. */
+export function absent(id: string, key: Key): KeyState {
+  return { id, key, origin: 'absent', form: undefined, version: 0, at: 0 };
 }
 
 export function isUnder(key: Key, prefix: Prefix): boolean {

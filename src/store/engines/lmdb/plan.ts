@@ -100,7 +100,7 @@ export class Planner {
           slab,
           objectAt: offset,
           record,
-          body: bodyChecksum(object, record),
+          body: bodyChecksum(object, record, write.value),
           deletes: write.value === undefined,
           logAt: 0,
           prefixes,

@@ -46,11 +46,10 @@ export function encodeRecord(slab: Buffer, offset: number, { meta, value }: Writ
   return offset + header + value.byteLength;
 }
 
-/** The checksum over the key and the value of a record. */
-export function bodyChecksum(key: Uint8Array, record: Buffer): number {
-  const header = headerLength(record);
+/** The checksum over the key and the value of a record whose header is written. */
+export function bodyChecksum(key: Uint8Array, record: Buffer, value: Uint8Array | undefined): number {
   const start = crcOf(key, 0, key.length, readUint32(record, 0));
-  return record.length === header ? start : crc32(record.subarray(header), start);
+  return value === undefined || value.length === 0 ? start : crc32(value, start);
 }
 
 /** Puts in what is known inside the transaction only. */

@@ -47,6 +47,9 @@ export interface Snapshot {
   readonly compacted: number;
 }
 
+/** Of a transaction whose body was never called. */
+const NOT_RUN = Object.freeze({ thrown: undefined });
+
 interface OpenWrite {
   readonly since: number;
   readonly giveUp: (error: Error) => void;
@@ -73,6 +76,10 @@ export class Session {
   readonly #writing = new Set<OpenWrite>();
   #watchdog: Timer | undefined;
   #identityChecked = 0;
+  #isFresh = false;
+  readonly #age = (): void => {
+    this.#isFresh = false;
+  };
   /** The end of the log as our last commit left it, and the transaction that did: valid while nobody else wrote since. */
   #left: { readonly transaction: number; readonly head: Head } | undefined;
 
@@ -129,11 +136,16 @@ export class Session {
     }
   }
 
-  /** A read of one thing, in a fresh snapshot, for which it does not matter where the log ends. */
+  /** A read of one thing, for which it does not matter where the log ends. Those made in one go, without a pause, share a snapshot. */
   glance<T>(body: () => T): T {
     this.check();
     try {
-      this.tables.root.resetReadTxn();
+      if (!this.#isFresh) {
+        this.#isFresh = true;
+        // Whoever goes on after this read gets his turn after this task.
+        void Promise.resolve().then(this.#age);
+        this.tables.root.resetReadTxn();
+      }
       return body();
     } catch (error) {
       throw readFailure(error);
@@ -225,7 +237,7 @@ export class Session {
         throw this.#dead();
       }
     }
-    let outcome: { readonly value: T } | { readonly thrown: unknown } = { thrown: new Error('the transaction did not run') };
+    let outcome: { readonly value: T } | { readonly thrown: unknown } = NOT_RUN;
     try {
       const written = this.tables.root.transaction(() => {
         try {
@@ -236,6 +248,7 @@ export class Session {
       });
       await this.#watched(written);
       const done = outcome as { readonly value: T } | { readonly thrown: unknown };
+      if (done === NOT_RUN) throw new Error('the transaction did not run');
       if ('thrown' in done) throw done.thrown;
       this.#checkIdentity();
       return done.value;
