@@ -40,9 +40,9 @@ const update: Case['run'] = (store, type, index, round) =>
 const cases: readonly Case[] = [
   { name: 'create', writers: 1, operations: 100, run: create },
   { name: 'create', writers: 16, operations: 1000, run: create },
-  { name: 'create', writers: 256, operations: 3000, run: create },
+  { name: 'create', writers: 256, operations: 6000, run: create },
   { name: 'update', writers: 16, operations: 1000, run: update },
-  { name: 'update', writers: 256, operations: 3000, run: update },
+  { name: 'update', writers: 256, operations: 6000, run: update },
 ];
 
 /** Operations a second. */

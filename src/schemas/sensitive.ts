@@ -32,7 +32,9 @@ function visitAt(holder: unknown, path: readonly string[], at: number, field: st
 export function sealedCauses(object: unknown, paths: readonly (readonly string[])[]): Cause[] {
   const causes: Cause[] = [];
   // Of what is as it should be no paths are made: each write comes here.
-  if (!paths.some((path) => holdsSeal(object, path, 0))) return causes;
+  let isFound = false;
+  for (const path of paths) isFound ||= holdsSeal(object, path, 0);
+  if (!isFound) return causes;
   visitSensitive(object, paths, (value, _holder, _key, field) => {
     if (!isSeal(value)) return;
     causes.push({
@@ -49,11 +51,11 @@ function isSeal(value: unknown): boolean {
 }
 
 function holdsSeal(holder: unknown, path: readonly string[], at: number): boolean {
+  if (at === path.length) return isSeal(holder);
   if (typeof holder !== 'object' || holder === null || Sealed.is(holder)) return false;
   const segment = path[at] as string;
   const bag = holder as Readonly<Record<string, unknown>>;
-  const isThere = (value: unknown): boolean => (at === path.length - 1 ? isSeal(value) : holdsSeal(value, path, at + 1));
-  if (segment !== '*') return Object.hasOwn(bag, segment) && isThere(bag[segment]);
-  for (const key of Object.keys(bag)) if (isThere(bag[key])) return true;
+  if (segment !== '*') return Object.hasOwn(bag, segment) && holdsSeal(bag[segment], path, at + 1);
+  for (const key in bag) if (holdsSeal(bag[key], path, at + 1)) return true;
   return false;
 }

@@ -15,16 +15,18 @@ export class Form {
   #make: (() => Stored) | undefined;
   #revision = 0;
   #isPrepared = false;
+  readonly #isDear: boolean;
 
-  /** `make` is called at most once; what it gives is this form's own. */
-  constructor(make: (() => Stored) | Stored) {
+  /** `make` is called at most once; what it gives is this form's own. `dear`: it takes more than decoding what is stored. */
+  constructor(make: (() => Stored) | Stored, dear = typeof make !== 'function') {
+    this.#isDear = dear;
     if (typeof make === 'function') this.#make = make;
     else this.#made = make;
   }
 
-  /** Whether the object is at hand, and not only its bytes. */
-  get isMade(): boolean {
-    return this.#made !== undefined;
+  /** Whether having it saves more than a read of what is stored. */
+  get isDear(): boolean {
+    return this.#isDear || this.#made !== undefined;
   }
 
   /** Why the version cannot be opened; the object is a stub then. */

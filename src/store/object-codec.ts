@@ -78,7 +78,7 @@ export class ObjectCodec {
       return { value, form: new Form(options.keep ? object : () => this.#codec.decode(value) as Stored) };
     }
     const { value, cached, fromBytes } = this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
-    return { value, form: new Form(options.keep ? cached(object) : fromBytes) };
+    return { value, form: options.keep ? new Form(cached(object)) : new Form(fromBytes, true) };
   }
 
   /** The shared form of an entry, decoded now. */

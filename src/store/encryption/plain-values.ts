@@ -8,6 +8,11 @@ import type { Cause } from '../../schemas/index.js';
 import { childOf, mapLeaves } from './sensitive-paths.js';
 import type { LeafVisitor, PathNode } from './sensitive-paths.js';
 
+/** False for what `taking` certainly leaves as it is, and says nothing about. */
+export function needsTaking(value: unknown): boolean {
+  return value === SEALED_TEXT || (typeof value === 'object' && value !== null);
+}
+
 /** Plain values of what a caller hands in; the text of a seal among them is noted. */
 export function taking(causes: Cause[]): LeafVisitor {
   return (value, trail) => {

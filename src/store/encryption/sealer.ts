@@ -23,8 +23,8 @@ import { NONCE_BYTES, SALT_BYTES, TAG_BYTES, draftEnvelope, isEnvelope, keyIdOf,
 import type { Envelope } from './envelope.js';
 import type { Keyring } from './keyring.js';
 import { parseValues, textOf } from './sealed-values.js';
-import { acceptOperations, fieldOf, findMarks, plainOf, reveal, taking } from './plain-values.js';
-import { compilePaths, isCovered, mapLeaves } from './sensitive-paths.js';
+import { acceptOperations, fieldOf, findMarks, needsTaking, plainOf, reveal, taking } from './plain-values.js';
+import { compilePaths, isCovered, mapLeaves, someLeaf } from './sensitive-paths.js';
 import type { PathNode, SensitivePaths } from './sensitive-paths.js';
 
 const ALGORITHM = 'aes-256-gcm';
@@ -335,8 +335,9 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     reveal: (paths, object) => together(() => mapLeaves(shapeOf(paths).root, object, reveal)),
 
     accept(paths, input, what) {
-      const causes: Cause[] = [];
       const shape = shapeOf(paths);
+      if (!Array.isArray(input) && !someLeaf(shape.root, input, needsTaking)) return input;
+      const causes: Cause[] = [];
       const accepted = together(() => {
         const take = taking(causes);
         return Array.isArray(input) ? acceptOperations(shape.root, input, take) : mapLeaves(shape.root, input, take);

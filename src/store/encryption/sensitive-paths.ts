@@ -78,6 +78,22 @@ export function isCovered(node: PathNode, trail: readonly (string | number)[]): 
   return at.leaf;
 }
 
+/** Whether any sensitive value passes a test; most objects are through with that. */
+export function someLeaf(node: PathNode, value: unknown, test: (value: unknown) => boolean): boolean {
+  if (node.leaf) return test(value);
+  if (typeof value !== 'object' || value === null) return false;
+  const bag = value as Readonly<Record<string, unknown>>;
+  if (node.other === undefined) {
+    for (const [key, child] of node.named) if (Object.hasOwn(bag, key) && someLeaf(child, bag[key], test)) return true;
+    return false;
+  }
+  for (const key in bag) {
+    const child = node.named.size === 0 ? node.other : childOf(node, key);
+    if (child !== undefined && someLeaf(child, bag[key], test)) return true;
+  }
+  return false;
+}
+
 /** The value with each sensitive part replaced; the value itself when nothing was. */
 export function mapLeaves<T>(node: PathNode, value: T, visit: LeafVisitor, trail: (string | number)[] = []): T {
   return map(node, value, visit, trail) as T;

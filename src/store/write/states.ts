@@ -77,9 +77,9 @@ export class Planned {
 }
 
 /** How many recently written objects are known without a read: at least half as many, at most this many. */
-const RECENT = 4096;
-/** The same where only bytes are at hand: reading them again is cheaper than what keeping more costs the collector. */
-const RECENT_BYTES = 256;
+const RECENT = 1024;
+/** The same of those that are cheap to read again: keeping more costs the collector more than it saves. */
+const RECENT_CHEAP = 256;
 
 /** What happened last under a prefix: of a namespace of a type, a type, or everything. */
 interface Mark {
@@ -220,7 +220,7 @@ export class States {
       id,
       form === undefined ? { id, key, origin: 'absent', form, version: 0, at } : { id, key, origin: at, form, version, at },
     );
-    if (this.#recent.size < (form?.isMade === false ? RECENT_BYTES : RECENT) / 2 + this.#pins.size) return;
+    if (this.#recent.size < (form?.isDear === false ? RECENT_CHEAP : RECENT) / 2 + this.#pins.size) return;
     const dropped = this.#older;
     this.#older = this.#recent;
     this.#recent = new Map();
