@@ -13,7 +13,7 @@ import { Config, Secret } from '../src/schemas/index.js';
 import { openStore, systemDeps } from '../src/store/index.js';
 import type { Deps, Store } from '../src/store/index.js';
 
-const ROUNDS = 5;
+const ROUNDS = 9;
 const TARGET = 0.6;
 const quiet: Deps['logger'] = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
 /** About a kB in five keys, as a database's credentials with a certificate are. */

@@ -1,7 +1,7 @@
 /**
  * How messages tell of what was given: openly, or (for types with sensitive values) without quoting anything.
  *
- * Invariant: `discreetly` names no value at all, because a patch or a function may have copied a secret to any place; and of
+ * Invariant: `Discreet` names no value at all, because a patch or a function may have copied a secret to any place; and of
  * keys only those that the schema, or an object as it lies in the clear, has. What it needs for that is gathered when something
  * is told.
  */
@@ -60,28 +60,44 @@ const SHORTEST = 4;
 
 /** The telling of a type: open unless it has sensitive values. */
 export function tellingOf(discretion: Discretion): Telling {
-  return discretion.sensitivePaths.length === 0 ? openly : discreetly(discretion);
+  return discretion.sensitivePaths.length === 0 ? openly : new Discreet(discretion);
 }
 
-function discreetly({ schema, sensitivePaths, clear = [], holders = [] }: Discretion): Telling {
-  let names: Set<string> | undefined;
-  const namesThere = (): Set<string> => {
-    if (names !== undefined) return names;
-    const found = (names = new Set(METADATA));
+/** One is made for each write of a type with sensitive values, and hardly ever asked. */
+class Discreet implements Telling {
+  readonly #discretion: Discretion;
+  #names: Set<string> | undefined;
+
+  constructor(discretion: Discretion) {
+    this.#discretion = discretion;
+  }
+
+  show(): string {
+    return HIDDEN;
+  }
+  key(key: string): string {
+    return this.#namesThere.has(key) ? show(key) : HIDDEN;
+  }
+  got(): string {
+    return '';
+  }
+  join(path: string, key: string | number): string {
+    if (typeof key === 'number' || this.#namesThere.has(key)) return joinPath(path, key);
+    return path === '' ? '*' : `${path}.*`;
+  }
+  words(text: string): string {
+    const { holders = [], sensitivePaths } = this.#discretion;
+    return quotesAny(text, holders, sensitivePaths) ? WITHHELD : text;
+  }
+
+  get #namesThere(): Set<string> {
+    if (this.#names !== undefined) return this.#names;
+    const { schema, sensitivePaths, clear = [] } = this.#discretion;
+    const found = (this.#names = new Set(METADATA));
     if (schema !== undefined) addProperties(schema, found);
     for (const object of clear) walk(object, sensitivePaths, { key: (key) => found.add(key), sensitive: () => {} });
     return found;
-  };
-  return {
-    show: () => HIDDEN,
-    key: (key) => (namesThere().has(key) ? show(key) : HIDDEN),
-    got: () => '',
-    join(path, key) {
-      if (typeof key === 'number' || namesThere().has(key)) return joinPath(path, key);
-      return path === '' ? '*' : `${path}.*`;
-    },
-    words: (text) => (quotesAny(text, holders, sensitivePaths) ? WITHHELD : text),
-  };
+  }
 }
 
 function addProperties(schema: JsonSchema, names: Set<string>): void {

@@ -33,8 +33,8 @@ export function keyText(key: Key): string {
   const text = `${key.type}\0${key.namespace}\0${key.name}`;
   const first = key.type.length;
   const second = first + 1 + key.namespace.length;
-  const apart = text.indexOf('\0') === first && text.indexOf('\0', first + 1) === second && text.indexOf('\0', second + 1) === -1;
-  if (!apart || first === 0 || key.name.length === 0) throw badKey(key, 'type and name may not be empty, and no part may contain a NUL');
+  const isApart = text.indexOf('\0') === first && text.indexOf('\0', first + 1) === second && !text.includes('\0', second + 1);
+  if (!isApart || first === 0 || key.name.length === 0) throw badKey(key, 'type and name may not be empty, and no part may contain a NUL');
   checkText(text, () => describeParts(key));
   return text;
 }

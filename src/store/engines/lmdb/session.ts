@@ -47,6 +47,7 @@ export interface Snapshot {
   readonly compacted: number;
 }
 
+const SETTLED = Promise.resolve();
 /** Of a transaction whose body was never called. */
 const NOT_RUN = Object.freeze({ thrown: undefined });
 
@@ -143,7 +144,7 @@ export class Session {
       if (!this.#isFresh) {
         this.#isFresh = true;
         // Whoever goes on after this read gets his turn after this task.
-        void Promise.resolve().then(this.#age);
+        void SETTLED.then(this.#age);
         this.tables.root.resetReadTxn();
       }
       return body();
