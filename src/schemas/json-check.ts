@@ -14,6 +14,8 @@ import { openly, type Telling } from './telling.js';
 export const MAX_DEPTH = 200;
 const MAX_NODES = 500_000;
 const MAX_CAUSES = 20;
+/** Longer lists get their room as they are walked: one of holes is any length, and refused at its first. */
+const ROOM = 1000;
 
 // In V8 since Node 20, in the compiler's library since ES2024.
 const isWellFormed = (String.prototype as unknown as { isWellFormed(this: string): boolean }).isWellFormed;
@@ -54,7 +56,7 @@ function copyPlain(value: unknown, depth: number, budget: Budget): unknown {
   if (value === null) return value;
   if (depth >= MAX_DEPTH || --budget.nodes < 0) return NOT_PLAIN;
   if (Array.isArray(value)) {
-    const copy: unknown[] = new Array(value.length);
+    const copy: unknown[] = value.length > ROOM ? [] : new Array(value.length);
     for (let i = 0; i < value.length; i++) {
       const item = copyPlain(value[i], depth + 1, budget);
       if (item === NOT_PLAIN) return item;

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkJson, findForbiddenKey, MAX_DEPTH, Sealed } from '../../src/schemas/index.js';
+import { checkJson, findForbiddenKey, MAX_DEPTH, Sealed, takeJson } from '../../src/schemas/index.js';
 import { plainJson } from './arbitraries.js';
 
 function fieldsOf(value: unknown): string[] {
@@ -34,6 +34,16 @@ describe('checkJson', () => {
         },
       ),
     );
+  });
+
+  it('makes no room for a list of holes, however long', () => {
+    const list: unknown[] = [];
+    list.length = 20_000_000;
+    // Room for each level of this would be 30 GB.
+    list[0] = list;
+    expect(takeJson({ spec: list }).causes?.[0]).toMatchObject({ field: 'spec[0]', message: 'must not contain itself' });
+    const { external, heapUsed } = process.memoryUsage();
+    expect(external + heapUsed).toBeLessThan(1e9);
   });
 
   it('costs no list for a value that is fine', () => {
