@@ -165,8 +165,15 @@ export function createSealer(options: SealerOptions): KeyedSealer {
     } finally {
       if (version.dataKey === undefined) dataKey.fill(0);
     }
-    const values = parseValues(body.toString('utf8'));
-    body.fill(0);
+    let values: readonly unknown[];
+    try {
+      values = parseValues(body);
+    } catch {
+      // Not as its cause: what a parser says quotes what it read.
+      throw damaged(identity.key, 'its values are in no form that this version reads');
+    } finally {
+      body.fill(0);
+    }
     if (values.length !== envelope.count) throw locked(identity.key, 'it holds another number of values than it says');
     return values;
   };
