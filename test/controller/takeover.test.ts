@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { Lease } from '../../src/schemas/index.js';
 import type { Store } from '../../src/store/index.js';
-import { defineController } from '../../src/controller/index.js';
+import { createManager, defineController } from '../../src/controller/index.js';
 import { openWorld, Widget, type World } from './world.js';
 
 const lease = async (world: World) => (await world.run(world.store.get(Lease, 'default', 'lead'))).spec;
@@ -16,15 +16,15 @@ const outcomeOf = (running: Promise<void>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** A store whose first taking of the lease waits: whoever is killed with the lock of the data in its hands lets others wait. */
-function slowToTake(store: Store): Store {
-  let slow = 1;
+/** A store whose first takings of the lease wait: whoever is killed with the lock of the data in its hands lets others wait. */
+function slowToTake(store: Store, times = 1): Store {
+  let slow = times;
   return new Proxy(store, {
     get(target, property) {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
       const call = value.bind(target) as (...args: readonly unknown[]) => unknown;
-      if (property !== 'create') return call;
+      if (property !== 'create' && property !== 'patch') return call;
       return async (...args: readonly unknown[]) => {
         if (args[0] === Lease && slow-- > 0) await new Promise<void>((resolve) => void target.deps.scheduler.after(12_000, resolve));
         return call(...args);
@@ -84,6 +84,37 @@ describe('a lease', () => {
     expect(world.logs('error')).toEqual([]);
     // The second taking has a token of its own.
     expect(Number((await lease(world))?.fencingToken)).toBe(2);
+  });
+
+  it('that is always taken too late is left to whoever is faster', async () => {
+    const runs: string[] = [];
+    const define = (by: string) =>
+      defineController({ name: 'widgets', for: Widget, reconcile: ({ object }) => void runs.push(`${by}: ${object.metadata.name}`) });
+    let unwrapped: Store | undefined;
+    const wrap = (store: Store): Store => slowToTake((unwrapped = store), Infinity);
+    await using world = await openWorld([define('slow')], { leaderElection, wrap });
+    await world.widget('a');
+    await world.advance('5s');
+    const other = createManager({
+      store: unwrapped!,
+      controllers: [define('fast')],
+      leaderElection: { name: 'lead', identity: 'two' },
+      garbageCollection: false,
+    });
+    await world.run(other.start());
+    await world.advance('60s');
+    expect([world.manager.state, other.state, runs]).toEqual(['standby', 'running', ['fast: a']]);
+    const stopping = other.stop();
+    await world.advance('5s');
+    await world.run(stopping);
+  });
+
+  it('that was taken too late is given back, also when a stop comes before the next taking', async () => {
+    const controller = defineController({ name: 'widgets', for: Widget, reconcile() {} });
+    await using world = await openWorld([controller], { leaderElection, wrap: slowToTake });
+    await world.advance('12500ms');
+    await world.run(world.manager.stop());
+    expect(await lease(world)).toMatchObject({ holderIdentity: '' });
   });
 
   it('whose late taking comes to its end after a stop is given back', async () => {

@@ -119,13 +119,16 @@ export class LeaderElector {
   }
 
   /**
-   * Takes the lease. A taking that came too late to be relied on (the store let it wait) is none: the lease is in our name now,
-   * and the next one takes it with a token of its own. Once told to stop it counts all the same, since it has to be given back.
+   * Takes the lease. A taking that came too late to be relied on (the store let it wait) is none, and given back: whom the store
+   * lets wait each time would hold it for ever and never lead. Once told to stop it counts all the same, and is given back then.
    */
   async #take(): Promise<boolean> {
     if (!(await this.#try())) return false;
     if (this.#abort.signal.aborted || !this.#overdue()) return true;
+    const { election, logger } = this.#options;
+    logger.warn({ lease: election.name, identity: election.identity }, 'the lease was taken too late to lead by it: it is given back');
     this.#token = undefined;
+    await this.#release();
     return false;
   }
 
