@@ -45,6 +45,9 @@ export interface WriteGuard {
   assertWritable(): void;
   /** A write begins. @throws {ForbiddenError} when the run may write no more. */
   begin(): void;
+  /** A write that began waits for its own callback, not for the store; then it asks the store again. */
+  answered(): void;
+  ask(): void;
   /** What became of a write that began. */
   end(what: WriteFacts): void;
 }
@@ -218,10 +221,15 @@ class BoundStore implements Store {
     }
     return this.#write(undefined, options, (sent) =>
       this.#store.transaction(async (tx) => {
-        const result = await run(tx);
-        // A run that was revoked meanwhile must not commit; throwing here rolls it all back.
-        this.#guard.assertWritable();
-        return result;
+        this.#guard.answered();
+        try {
+          const result = await run(tx);
+          // A run that was revoked meanwhile must not commit; throwing here rolls it all back.
+          this.#guard.assertWritable();
+          return result;
+        } finally {
+          this.#guard.ask();
+        }
       }, sent),
     );
   }

@@ -167,6 +167,12 @@ export class Run implements WriteGuard {
   begin(): void {
     this.#writing().begin(this.host.echo === 'all');
   }
+  answered(): void {
+    this.#record?.answered();
+  }
+  ask(): void {
+    this.#record?.ask();
+  }
   end(what: WriteFacts): void {
     this.#record?.end(what, this.host.echo === 'all');
   }

@@ -64,13 +64,20 @@ export class WriteRecord {
 
   /** A write begins; a silent one does not run the key again. */
   begin(silent: boolean): void {
-    this.#ask();
+    this.ask();
     this.#begin(silent);
   }
 
-  #ask(): void {
-    if (this.#unanswered === 0) this.#answeredAt = this.#host.now();
+  /** The store is asked for something. */
+  ask(): void {
+    if (this.#unanswered <= 0) this.#answeredAt = this.#host.now();
     this.#unanswered += 1;
+  }
+
+  /** The store has answered something. */
+  answered(): void {
+    this.#unanswered -= 1;
+    this.#answeredAt = this.#host.now();
   }
 
   #begin(silent: boolean): void {
@@ -90,8 +97,7 @@ export class WriteRecord {
   }
 
   #ended(silent: boolean): void {
-    this.#unanswered -= 1;
-    this.#answeredAt = this.#host.now();
+    this.answered();
     this.#pending -= 1;
     if (silent) {
       this.#silentPending -= 1;
@@ -129,7 +135,7 @@ export class WriteRecord {
   commitTransaction(): void {
     if (this.#committing) return;
     this.#committing = true;
-    this.#ask();
+    this.ask();
   }
   /** A write of the transaction is the framework's own. */
   stageOwn(): void {
@@ -142,7 +148,7 @@ export class WriteRecord {
   /** The transaction is over. What it made is silent when it began so, and the framework alone wrote in it or all is to be (`echo`). */
   endTransaction(what: WriteFacts, options: { readonly silent: boolean; readonly echo: boolean }): void {
     this.#inTransaction = false;
-    if (!this.#committing) this.#ask();
+    if (!this.#committing) this.ask();
     this.#settled(what, options.silent && (options.echo || this.#stagedByOthers === 0));
     this.#ended(options.silent);
   }
@@ -158,7 +164,8 @@ export class WriteRecord {
   }
   /** For how long the store has answered none of those that it was asked for, ms; 0 when there are none. */
   silentMs(now: number): number {
-    return this.#unanswered === 0 ? 0 : now - this.#answeredAt;
+    // Less than none: a transaction was given up while its callback goes on.
+    return this.#unanswered <= 0 ? 0 : now - this.#answeredAt;
   }
   /** Resolves when no write is in flight. */
   whenWritten(): Promise<void> {

@@ -268,6 +268,41 @@ describe('readiness', () => {
     expect(failing(world)).toEqual([]);
   });
 
+  it('does not take a transaction of a run for a write that hangs while its callback takes its time, and does once it is to be committed', async () => {
+    const hung = deferred();
+    const controller = defineController({
+      name: 'widgets',
+      for: Widget,
+      timeout: false,
+      reconcile: ({ deps, store }) =>
+        store.transaction(async (tx) => {
+          await tx.create(Part, 'prod', 'p', { spec: {} });
+          await new Promise<void>((resolve) => void deps.scheduler.after(90_000, resolve));
+        }),
+    });
+    const wrap = (store: Store): Store =>
+      new Proxy(store, {
+        get(target, property) {
+          const value: unknown = Reflect.get(target, property, target);
+          if (property !== 'transaction') return typeof value === 'function' ? value.bind(target) : value;
+          return (run: (tx: Transaction) => unknown, options: TransactionOptions) =>
+            target.transaction(async (tx) => {
+              await run(tx);
+              await hung.promise;
+            }, options);
+        },
+      });
+    await using world = await openWorld([controller], { gracePeriod: '5s', wedgedAfter: '60s', wrap });
+    await world.widget('a');
+    await world.advance('89s');
+    expect(failing(world)).toEqual([]);
+    await world.advance('62s');
+    expect(failing(world)).toMatchObject([{ name: 'controller-widgets', message: expect.stringContaining('prod/a') }]);
+    hung.resolve();
+    await world.flush();
+    expect(failing(world)).toEqual([]);
+  });
+
   it.each([true, false])('finds a transactional run whose commit hangs (%s), and not one that takes its time', async (hangs) => {
     const controller = defineController({
       name: 'widgets',
