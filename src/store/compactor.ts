@@ -126,7 +126,8 @@ export class Compactor {
       const over = 1 - this.#limits.bytes / windowBytes;
       target = Math.max(target, compacted + Math.ceil((current - compacted) * over));
     }
-    if (target > compacted) {
+    // Once it is stopped nobody waits for what begins: a lease that is taken then stays taken.
+    if (target > compacted && !this.#abort.signal.aborted) {
       this.#beating = this.#compactInTurn(target);
       await this.#beating;
     }

@@ -1,6 +1,6 @@
 /** Background compaction, and other processes that do upkeep on the same store. */
 import { describe, expect, it } from 'vitest';
-import { memoryEngine, openStore } from '../../src/store/index.js';
+import { deferred, memoryEngine, openStore } from '../../src/store/index.js';
 import type { Engine, EngineSource, Store } from '../../src/store/index.js';
 import { underLease } from '../../src/store/upkeep-lease.js';
 import { virtualDeps } from '../../src/testing/index.js';
@@ -95,6 +95,29 @@ describe('background compaction', () => {
       await deps.advance('4m');
       expect(compacted()).toBe(10);
       await run(other.end());
+    }));
+
+  it('takes no lease once the store is being closed: nobody would wait until it is given back', () =>
+    scene(async ({ deps, engine, store, compacted, run }) => {
+      const gate = deferred();
+      const stats = engine.stats.bind(engine);
+      let asked = 0;
+      const spoken: string[] = [];
+      const set = engine.meta.set.bind(engine.meta);
+      const meta: Engine['meta'] = {
+        get: engine.meta.get.bind(engine.meta),
+        set: (name, ...rest) => (spoken.push(name), set(name, ...rest)),
+      };
+      await deps.advance('55s');
+      Object.assign(engine, { stats: () => ((asked += 1), gate.promise.then(stats)), meta });
+      // By now there is something to compact, and the look that finds it is under way.
+      await deps.advance('15s');
+      expect([asked, compacted()]).toEqual([1, 0]);
+      const closing = store.close();
+      gate.resolve();
+      await run(closing);
+      await deps.advance('1s');
+      expect(spoken).not.toContain('upkeep');
     }));
 
   it('takes over from a process that is gone', () =>
