@@ -152,7 +152,7 @@ export interface ControllerInput<D extends AnyDefinition, W extends readonly Any
   readonly echo?: Echo | undefined;
   /** Of keys that a change woke. Default 0; what was there at the start has 100 less. */
   readonly priority?: number | undefined;
-  /** Runs in one transaction: all writes of a run are committed when it returns, and none when it throws. Default false. */
+  /** Runs in one transaction: all writes of a run (but the finalizer, stored before) are committed when it returns, none when it throws. Default false. */
   readonly transactional?: boolean | undefined;
   /** Default '2m'; false: no limit. */
   readonly cacheSyncTimeout?: Duration | false | undefined;
