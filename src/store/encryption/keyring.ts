@@ -13,6 +13,8 @@ import { InvalidError } from '../../schemas/index.js';
 
 /** Bytes of a master key and of a data key. */
 export const KEY_BYTES = 32;
+/** So many data keys lie in one piece of memory, which stays while one of them is held. */
+const KEYS_TOGETHER = 16;
 /** RFC 3394, 2.2.3.1. */
 const WRAP_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex');
 
@@ -37,6 +39,12 @@ class DerivedKeys implements MasterKey {
   #check: string | undefined;
   #wrapping: KeyObject | undefined;
   #deriving: Buffer | undefined;
+  /**
+   * Where data keys lie, one behind the other. The pool for small buffers is no place for them: all of the process shares it, and
+   * whoever passes on the memory behind a buffer of his own passes on what lies beside it.
+   */
+  #given = Buffer.alloc(0);
+  #used = 0;
 
   constructor(bytes: Uint8Array, storeId: string) {
     // A copy: what is derived later comes from what was given now.
@@ -63,8 +71,14 @@ class DerivedKeys implements MasterKey {
       Buffer.alloc(KEY_BYTES),
     ]);
     this.#deriving.set(salt, this.#deriving.length - KEY_BYTES);
+    if (this.#used === this.#given.length) {
+      this.#given = Buffer.allocUnsafeSlow(KEYS_TOGETHER * KEY_BYTES);
+      this.#used = 0;
+    }
+    const dataKey = this.#given.subarray(this.#used, (this.#used += KEY_BYTES));
     // As text first: a Buffer of its own from the hash takes twice as long.
-    return Buffer.from(hash('sha512-256', this.#deriving, 'binary'), 'binary');
+    dataKey.write(hash('sha512-256', this.#deriving, 'binary'), 'binary');
+    return dataKey;
   }
 
   #wrap(): KeyObject {

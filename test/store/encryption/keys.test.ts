@@ -446,3 +446,16 @@ describe('opening a store', () => {
     await store.create('config', 'prod', 'c', { data: { a: 'b' } });
   });
 });
+
+describe('a data key', () => {
+  it('is the same for the same salt, another for another, and lies nowhere where buffers of others do', () => {
+    const master = masterKey(randomBytes(32), 'store');
+    const salts = Array.from({ length: 100 }, () => randomBytes(32));
+    const keys = salts.map((salt) => master.derive(salt));
+    const small = Array.from({ length: 100 }, () => Buffer.from('a small text'));
+    expect(new Set(keys.map((key) => key.toString('hex'))).size).toBe(100);
+    expect(salts.map((salt) => master.derive(salt))).toEqual(keys);
+    const pools = [...new Set(small.map(({ buffer }) => buffer))].map((pool) => Buffer.from(pool));
+    for (const key of keys) expect(pools.some((pool) => pool.includes(key))).toBe(false);
+  });
+});
