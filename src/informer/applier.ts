@@ -10,7 +10,7 @@ import { freezeJson, InvalidError } from '../schemas/index.js';
 import type { WatchEvent } from '../store/index.js';
 import type { Slot } from './buckets.js';
 import type { ObjectCache } from './cache.js';
-import { unseenDeletion, type Change, type Deletion } from './change.js';
+import { seenDeletion, unseenDeletion, type Change, type Deletion } from './change.js';
 import { isLater } from './revision.js';
 import type { Cacheable } from './types.js';
 
@@ -92,7 +92,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
       changes.push({ type: 'update', object, previous: known });
     } else {
       this.#cache.update(slot, object);
-      const deletion = unseen ? unseenDeletion : { finalStateUnknown: false, resourceVersion: undefined };
+      const deletion = unseen ? unseenDeletion : seenDeletion(false, undefined);
       changes.push({ type: 'delete', object: known, deletion });
       changes.push({ type: 'add', object, initial });
     }
@@ -104,7 +104,7 @@ export class Applier<S extends Cacheable, T extends Cacheable> {
     if (slot === undefined || isLater(slot.object.metadata.resourceVersion, event.resourceVersion)) return;
     const last = event.error === undefined ? this.#keep(event.resource, event.namespace, event.name) : undefined;
     const { resourceVersion } = event;
-    this.#remove(slot, last ?? slot.object, { finalStateUnknown: event.error !== undefined, resourceVersion }, changes);
+    this.#remove(slot, last ?? slot.object, seenDeletion(event.error !== undefined, resourceVersion), changes);
   }
 
   #remove(slot: Slot<T>, last: T, deletion: Deletion, changes: Change<T>[]): void {

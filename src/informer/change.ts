@@ -12,6 +12,11 @@ export interface Deletion {
 /** A deletion that was found by listing again. */
 export const unseenDeletion: Deletion = Object.freeze({ finalStateUnknown: true, resourceVersion: undefined });
 
+/** A deletion that a watch told of, or the object that came after it. Shared by all handlers, so frozen. */
+export function seenDeletion(finalStateUnknown: boolean, resourceVersion: string | undefined): Deletion {
+  return Object.freeze({ finalStateUnknown, resourceVersion });
+}
+
 export type Change<T> =
   | { readonly type: 'add'; readonly object: T; readonly initial: boolean }
   | { readonly type: 'update'; readonly object: T; readonly previous: T }

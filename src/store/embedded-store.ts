@@ -161,7 +161,7 @@ export class EmbeddedStore implements Store {
     this.#queue = new CommitQueue(
       {
         ...shared,
-        read: (key, id) => this.#read(key, id),
+        read: (key, id) => this.#read(key, id, true),
         foreign: (from, until) => this.#foreign(from, until),
         relearn: () => this.#relearn(),
         reopen: (cause) => this.#engine.reopen(cause),
@@ -419,14 +419,14 @@ export class EmbeddedStore implements Store {
   }
 
   /** A key of which nothing is known. Without waiting where nothing has to be waited for. */
-  #read(key: Key, id: string): KeyState | Promise<KeyState> {
+  #read(key: Key, id: string, planning = false): KeyState | Promise<KeyState> {
     const info = this.#registry.found(key.type);
     const inPlace = info.sensitivePaths.length === 0 ? this.#engine.inPlace : undefined;
     if (inPlace === undefined) return this.#readSlowly(info, key, id);
     try {
       const { epoch } = this.#states;
       // Its bytes lie where the next read puts others: it is decoded now or never.
-      const read = inPlace.get(key, (entry) => stateOf(id, key, entry, this.#codec.form(info, entry))) ?? absent(id, key);
+      const read = inPlace.get(key, (entry) => stateOf(id, key, entry, this.#codec.form(info, entry)), planning) ?? absent(id, key);
       return this.#states.epoch === epoch ? read : this.#states.settleRead(read);
     } catch (error) {
       if (error instanceof EngineGone) return this.#readSlowly(info, key, id);

@@ -204,8 +204,11 @@ export interface Rewrite extends VersionPosition {
  * until it returns, and meanwhile the engine may not be called. What `use` gives takes the entry's place.
  */
 export interface InPlaceReads {
-  /** As `get`, of the present. */
-  get<T>(key: Key, use: (entry: Entry) => T): T | undefined;
+  /**
+   * As `get`, of the present. `planning`: a commit will check what was found, so that reads made in one go, without a pause,
+   * may all show the moment of the first.
+   */
+  get<T>(key: Key, use: (entry: Entry) => T, planning?: boolean): T | undefined;
   /** As `range`. */
   range<T>(prefix: Prefix, options: RangeOptions, use: (entry: Entry) => T): Promise<InPlaceRange<T>>;
   /** What came after revision `from`, a slice of it: at most `limit` revisions, at least one unless there is none. Throws as `changes` does. */

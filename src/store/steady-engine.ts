@@ -59,7 +59,7 @@ export class SteadyEngine implements Engine {
     set: (name, text, options) => this.#writing((engine) => engine.meta.set(name, text, options)),
   };
   readonly #inPlace: InPlaceReads = {
-    get: (key, use) => this.#atOnce((reads) => reads.get(key, use)),
+    get: (key, use, planning) => this.#atOnce((reads) => reads.get(key, use, planning)),
     range: <T>(prefix: Prefix, options: RangeOptions, use: (entry: Entry) => T): Promise<InPlaceRange<T>> =>
       this.#steadily(stages.all, (engine) => engine.inPlace!.range(prefix, options, use)),
     changes: (from, limit, use) => this.#atOnce((reads) => reads.changes(from, limit, use)),

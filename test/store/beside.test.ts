@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Lease, StoreFailedError, defineResource, isExpired, isForbidden, isStoreFailed } from '../../src/schemas/index.js';
+import { Lease, StoreFailedError, defineResource, isExpired, isForbidden, isNotFound, isStoreFailed } from '../../src/schemas/index.js';
 import { createInformers } from '../../src/informer/index.js';
 import { deferred, lmdbEngine, openStore, sleep, systemDeps } from '../../src/store/index.js';
 import type { Engine, EngineSource, OpenStoreOptions, Store, WriteReceipt } from '../../src/store/index.js';
@@ -344,6 +344,18 @@ describe('a process that stood still while another wrote into a list that it had
     expect(store.ended.aborted).toBe(false);
     await store.create('room', 'x', 'again', {});
     expect((await store.verify()).problems).toEqual([]);
+  });
+});
+
+describe('a read', () => {
+  it('shows what another process has committed, also where nothing but waiting for that process lies between it and the read before', async () => {
+    const store = await open();
+    await store.create('room', 'x', 'mine', {});
+    const before = store.get('room', 'x', 'intruder').catch((error: unknown) => error);
+    execFileSync(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'children', 'fills-and-compacts.ts'), path]);
+    const after = store.get('room', 'x', 'intruder');
+    expect(await before).toSatisfy(isNotFound);
+    expect((await after).metadata.name).toBe('intruder');
   });
 });
 

@@ -97,7 +97,7 @@ function createEngine(session: Session): Engine {
     capabilities: { history: 'perKey', shared: true, decoded: false },
     meta: createMeta(session),
     inPlace: {
-      get: (key, use) => reader.getInPlace(key, use),
+      get: (key, use, planning) => reader.getInPlace(key, use, planning),
       range: (prefix, options, use) => reader.rangeInPlace(prefix, options, use),
       changes: (from, limit, use) => changesInPlace(session, from, limit, use),
     },

@@ -69,10 +69,10 @@ export class Reader {
     return at === undefined ? this.getInPlace(key, keep) : this.#getAt(key, objectKey(key), at);
   }
 
-  getInPlace<T>(key: Key, use: (entry: Entry) => T): T | undefined {
+  getInPlace<T>(key: Key, use: (entry: Entry) => T, planning = false): T | undefined {
     const session = this.#session;
     const object = objectKey(key);
-    const record = session.glance(() => session.tables.obj.getBinaryFast(object));
+    const record = session.glance(() => session.tables.obj.getBinaryFast(object), planning);
     if (record !== undefined) {
       this.#entry.show(object, 0, object.length, record, record.length, key);
       const { revision } = this.#entry;

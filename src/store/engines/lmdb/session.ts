@@ -137,15 +137,18 @@ export class Session {
     }
   }
 
-  /** A read of one thing, for which it does not matter where the log ends. Those made in one go, without a pause, share a snapshot. */
-  glance<T>(body: () => T): T {
+  /**
+   * A read of one thing, for which it does not matter where the log ends, in a fresh snapshot. `shared`: those made in one go,
+   * without a pause, share one. Renewing it, and lmdb-js' timer for it, cost as much as the read.
+   */
+  glance<T>(body: () => T, shared = false): T {
     this.check();
     try {
-      if (!this.#isFresh) {
+      if (!shared || !this.#isFresh) this.tables.root.resetReadTxn();
+      if (shared && !this.#isFresh) {
         this.#isFresh = true;
         // Whoever goes on after this read gets his turn after this task.
         void SETTLED.then(this.#age);
-        this.tables.root.resetReadTxn();
       }
       return body();
     } catch (error) {
