@@ -4,7 +4,7 @@
  * Run it with `npm run bench -- informer`; without --expose-gc the memory part is left out. The peers' figures beside ours
  * were measured on this kind of machine (client-go 0.28.2 in process; "by hand" is a Map fed with ready objects).
  * Where others share the machine the clock says more about them than about us: on Linux the time that our thread really
- * ran is printed too, and named so. bench/peers/client-node measures the same objects with @kubernetes/client-node.
+ * ran is printed too, and named so. @kubernetes/client-node is run beside ours where bench/peers/client-node is installed.
  */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,96 +12,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
+import { App, app, decoded, deps, feedOf, listed, namespaceOf } from './_apps.js';
+import { runClientNode } from './_client-node.js';
 import { createInformers, type Informer, type Lister } from '../src/informer/index.js';
-import { defineResource, freezeJson, type CachedOf } from '../src/schemas/index.js';
-import {
-  lmdbEngine,
-  memoryEngine,
-  openStore,
-  systemDeps,
-  type EngineSource,
-  type Store,
-  type Watch,
-  type WatchBatch,
-} from '../src/store/index.js';
+import { freezeJson } from '../src/schemas/index.js';
+import { lmdbEngine, memoryEngine, openStore, type EngineSource, type Store, type WatchBatch } from '../src/store/index.js';
 
 const ROUNDS = 5;
 const OBJECTS = 50_000;
-const deps = { ...systemDeps(), logger: quietLogger() };
 const gc = (globalThis as { gc?: () => void }).gc;
-
-const App = defineResource({
-  kind: 'App',
-  scope: 'Namespaced',
-  spec: { type: 'object', additionalProperties: true },
-  status: { type: 'object', additionalProperties: true },
-  history: false,
-  indexes: { byNode: (app) => app.spec['node'] as string },
-});
-type App = CachedOf<typeof App>;
-
-const NAMESPACES = 10;
-const namespaceOf = (i: number): string => `team-${i % NAMESPACES}`;
-
-/** A Deployment-like object; about 1.1 kB as JSON once it is stored. */
-function app(
-  i: number,
-  replicas: number,
-): {
-  metadata: { labels: Record<string, string>; annotations: Record<string, string> };
-  spec: Record<string, unknown>;
-  status: Record<string, unknown>;
-} {
-  return {
-    metadata: {
-      labels: { app: `app-${i % 500}`, tier: i % 2 === 0 ? 'front' : 'back', version: `v${i % 20}` },
-      annotations: {
-        'example.dev/owner': `team-${i % 50}@example.dev`,
-        'example.dev/note': `kept by the platform for app-${i}: what is changed by hand here is put back within the hour, so change the source`,
-      },
-    },
-    spec: {
-      node: `node-${i % 5_000}`,
-      replicas,
-      selector: { matchLabels: { app: `app-${i % 500}` } },
-      template: {
-        metadata: { labels: { app: `app-${i % 500}` } },
-        spec: {
-          containers: [
-            {
-              name: 'main',
-              image: `registry.example.dev/team/app-${i % 500}:1.${i % 20}.0`,
-              ports: [{ containerPort: 8080, protocol: 'TCP' }],
-              env: [{ name: 'LOG_LEVEL', value: 'info' }],
-              resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '500m', memory: '256Mi' } },
-            },
-          ],
-          restartPolicy: 'Always',
-        },
-      },
-    },
-    status: {
-      observedGeneration: 1,
-      replicas: 3,
-      readyReplicas: 3,
-      conditions: [
-        {
-          type: 'Available',
-          status: 'True',
-          reason: 'MinimumReplicasAvailable',
-          message: 'has what it needs',
-          lastTransitionTime: '2026-01-01T00:00:00Z',
-        },
-      ],
-    },
-  };
-}
-
-function quietLogger(): ReturnType<typeof systemDeps>['logger'] {
-  const nothing = (): void => undefined;
-  const logger = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => logger };
-  return logger;
-}
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 const quantile = (sorted: readonly number[], q: number): number =>
@@ -167,12 +86,11 @@ function reportTimes(
   of: (ms: number) => number,
   goal: { atLeast?: number; atMost?: number },
   peers: Readonly<Record<string, number>> = {},
-): void {
+): number {
   const ran = seen.flatMap((took) => (took.ran === undefined ? [] : [of(took.ran)]));
-  report(title, median(seen.map((took) => of(took.ms))), unit, goal, {
-    ...(ran.length === 0 ? {} : { 'by time our thread ran': median(ran) }),
-    ...peers,
-  });
+  const middle = median(seen.map((took) => of(took.ms)));
+  report(title, middle, unit, goal, { ...(ran.length === 0 ? {} : { 'by time our thread ran': median(ran) }), ...peers });
+  return middle;
 }
 
 async function fill(store: Store, count: number): Promise<void> {
@@ -243,7 +161,7 @@ async function feedToHandlers(store: Store): Promise<readonly Took[]> {
 }
 
 /** From the moment the watch hands an event out to the handler's call, and from the write's call to the handler's; ms, sorted. */
-async function latency(store: Store): Promise<{ event: number[]; write: number[] }> {
+async function latency(store: Store, round: number): Promise<{ event: number[]; write: number[] }> {
   const event: number[] = [];
   const write: number[] = [];
   let handedOut = 0;
@@ -282,85 +200,13 @@ async function latency(store: Store): Promise<{ event: number[]; write: number[]
   informers.start();
   await apps.whenSynced();
   for (let i = 0; i < 6_000; i++) {
-    const object = app(i, 1_000 + i);
+    const object = app(i, (round + 1) * 10_000 + i);
     written = performance.now();
     await store.update(App, namespaceOf(i), `app-${i}`, object);
     await deps.scheduler.turn();
   }
   const warm = (values: number[]): number[] => values.slice(1_000).sort((a, b) => a - b);
   return { event: warm(event), write: warm(write) };
-}
-
-/** A feed that holds ready batches: the informer alone, without a store behind it. */
-function feedOf(batches: () => Generator<WatchBatch<App>>): Store {
-  const watch = (): Watch<App> => {
-    const source = batches();
-    let close: () => void = () => undefined;
-    const closed = new Promise<IteratorResult<WatchBatch<App>>>((resolve) => {
-      close = () => resolve({ done: true, value: undefined });
-    });
-    return {
-      progress: '0',
-      onProgress: () => () => undefined,
-      close: () => Promise.resolve(close()),
-      batches: () => ({
-        [Symbol.asyncIterator]() {
-          return this;
-        },
-        next: () => {
-          const next = source.next();
-          // At its end a feed is silent, as a store's is.
-          return next.done === true ? closed : Promise.resolve(next);
-        },
-        return: () => Promise.resolve({ done: true, value: undefined }),
-      }),
-    } as unknown as Watch<App>;
-  };
-  return { deps, watch } as unknown as Store;
-}
-
-function decoded(i: number, rv: number): App {
-  const object = {
-    apiVersion: 'rune.dev/v1',
-    kind: 'App',
-    ...app(i, rv),
-  };
-  const whole = {
-    ...object,
-    metadata: {
-      name: `app-${i}`,
-      namespace: namespaceOf(i),
-      uid: `5f0e8c1e-0000-4000-8000-${String(i).padStart(12, '0')}`,
-      generation: 1,
-      creationTimestamp: '2026-01-01T00:00:00Z',
-      ...object.metadata,
-      resourceVersion: String(rv),
-    },
-  };
-  // Through text, as an engine that keeps bytes would give it.
-  return freezeJson(JSON.parse(JSON.stringify(whole)));
-}
-
-function* listed(count: number): Generator<WatchBatch<App>> {
-  for (let from = 0; from < count; from += 500) {
-    const events = Array.from({ length: Math.min(500, count - from) }, (_, i) => {
-      const resource = decoded(from + i, from + i + 1);
-      const { name, namespace, resourceVersion } = resource.metadata;
-      return {
-        type: 'CREATED' as const,
-        resourceType: 'app',
-        namespace: namespace as string,
-        name,
-        resourceVersion,
-        resume: 'initial',
-        resource,
-        initial: true as const,
-      };
-    });
-    yield { resourceVersion: String(count), resume: 'initial', events };
-  }
-  const end = { resourceVersion: String(count), resume: String(count) };
-  yield { ...end, events: [{ type: 'BOOKMARK', resourceType: 'app', ...end }] };
 }
 
 /** Updates that are ready, a revision each, through the informer alone to `handlers` handlers. */
@@ -403,6 +249,31 @@ async function informerAlone(handlers: number, objects: number, updates: number)
   informers.start();
   await finished;
   return watch();
+}
+
+/** The same updates into a Map by hand: what it takes to find the object before, to compare, to put and to call. */
+async function byHand(objects: number, updates: number): Promise<Took> {
+  const cache = new Map<string, App>();
+  for (let i = 0; i < objects; i++) cache.set(`${namespaceOf(i)}/app-${i}`, decoded(i, i + 1));
+  const events = Array.from({ length: updates }, (_, i) => decoded(i % objects, objects + i + 1));
+  let calls = 0;
+  const onUpdate = (object: App, previous: App): void => {
+    if (object !== previous) calls += 1;
+  };
+  gc?.();
+  await setTimeout(SWEEPING_MS);
+  const watch = stopwatch();
+  for (const object of events) {
+    const { namespace, name, resourceVersion } = object.metadata;
+    const key = `${namespace}/${name}`;
+    const previous = cache.get(key);
+    if (previous === undefined || Number(previous.metadata.resourceVersion) >= Number(resourceVersion)) continue;
+    cache.set(key, object);
+    onUpdate(object, previous);
+  }
+  const took = watch();
+  if (calls !== updates) throw new Error(`${calls} calls of ${updates}`);
+  return took;
 }
 
 /** Heap bytes for each cached object, its own JavaScript included. */
@@ -481,52 +352,54 @@ async function parsedByHand(store: Store): Promise<number> {
   return median(times);
 }
 
-async function overEngine(name: string, engine: EngineSource, goals: { readonly sync: number }): Promise<void> {
+async function filled(engine: EngineSource): Promise<Store> {
   // A ring that holds the rounds' updates: what is measured is the feed, not the replay of the log behind it.
   const store = await openStore({ engine, deps, types: [App], ring: { events: 50_000, bytes: 2 ** 28 }, window: { bytes: 2 ** 30 } });
-  try {
-    await fill(store, OBJECTS);
-    reportTimes(
-      `first sync of 50,000, ${name}`,
-      await rounds(() => firstSync(store)),
-      'ms',
-      (ms) => ms,
-      { atMost: goals.sync },
-      {
-        'client-go in process': 289,
-        'by hand': 631,
-        ...(name === 'memory engine' ? {} : { 'parsed and frozen by hand, now': await parsedByHand(store) }),
-      },
-    );
-    if (name !== 'memory engine') {
-      if (gc === undefined) return;
-      // Once unseen: what the syncs before left is gone then, and the code is there.
-      await heapPerObject(store, false);
-      report(
-        `heap per cached object, ${name}`,
-        await heapPerObject(store, false),
-        'B',
-        { atMost: 1_600 },
-        { 'client-node raw': 1_570, 'a Map by hand, now': heapByHand() },
-      );
-      report(`the same with the label index`, await heapPerObject(store, true), 'B', { atMost: 1_900 });
-      return;
-    }
-    reportTimes(
-      'events from the feed to a handler, memory engine',
-      await feedToHandlers(store),
-      '/s',
-      (ms) => (UPDATES / ms) * 1_000,
-      { atLeast: 300_000 },
-      { 'client-go': 188_000, 'by hand': 723_000 },
-    );
-    const { event, write } = await latency(store);
-    report('event to handler, p50', quantile(event, 0.5), 'ms', { atMost: 0.02 }, { 'client-go': 0.022 });
-    report('event to handler, p99', quantile(event, 0.99), 'ms', { atMost: 0.063 }, { 'client-go': 0.063 });
-    console.log(`write to handler, memory engine: p50 ${format(quantile(write, 0.5))} ms, p99 ${format(quantile(write, 0.99))} ms`);
-  } finally {
-    await store.close();
-  }
+  await fill(store, OBJECTS);
+  return store;
+}
+
+/** Where the engine shares what it holds. */
+async function overMemory(): Promise<{ readonly eventsPerSecond: number; readonly p50Ms: number; readonly p99Ms: number }> {
+  await using store = await filled(memoryEngine());
+  const syncs = await rounds(() => firstSync(store));
+  reportTimes('first sync of 50,000, memory engine', syncs, 'ms', (ms) => ms, { atMost: 300 }, { 'client-go in process': 289 });
+  const eventsPerSecond = reportTimes(
+    'events from the feed to a handler, memory engine',
+    await feedToHandlers(store),
+    '/s',
+    (ms) => (UPDATES / ms) * 1_000,
+    { atLeast: 300_000 },
+    { 'client-go': 188_000 },
+  );
+  const seen: Awaited<ReturnType<typeof latency>>[] = [];
+  for (let round = 0; round < ROUNDS; round++) seen.push(await latency(store, round));
+  const middle = (of: 'event' | 'write', q: number): number => median(seen.map((each) => quantile(each[of], q)));
+  report('event to handler, p50', middle('event', 0.5), 'ms', { atMost: 0.02 }, { 'client-go': 0.022 });
+  report('event to handler, p99', middle('event', 0.99), 'ms', { atMost: 0.063 }, { 'client-go': 0.063 });
+  const [p50Ms, p99Ms] = [middle('write', 0.5), middle('write', 0.99)];
+  console.log(`write to handler, memory engine: p50 ${format(p50Ms)} ms, p99 ${format(p99Ms)} ms`);
+  return { eventsPerSecond, p50Ms, p99Ms };
+}
+
+/** From bytes. */
+async function overLmdb(path: string): Promise<{ readonly syncMs: number; readonly heapBytes: number }> {
+  await using store = await filled(lmdbEngine({ path }));
+  const syncMs = reportTimes(
+    'first sync of 50,000, LMDB',
+    await rounds(() => firstSync(store)),
+    'ms',
+    (ms) => ms,
+    { atMost: 700 },
+    { 'parsed and frozen by hand, now': await parsedByHand(store) },
+  );
+  if (gc === undefined) return { syncMs, heapBytes: Number.NaN };
+  // Once unseen: what the syncs before left is gone then, and the code is there.
+  await heapPerObject(store, false);
+  const heapBytes = await heapPerObject(store, false);
+  report('heap per cached object, LMDB', heapBytes, 'B', { atMost: 1_600 }, { 'a Map by hand, now': heapByHand() });
+  report('the same with the label index', await heapPerObject(store, true), 'B', { atMost: 1_900 });
+  return { syncMs, heapBytes };
 }
 
 const bytes = JSON.stringify(decoded(12_345, 67_890)).length;
@@ -546,13 +419,14 @@ else {
     `heap per object that somebody else made and handed over: ${format(handed)} B (a Map by hand, now ${format(heapByHand())} B)`,
   );
 }
+const handRate = median((await rounds(() => byHand(OBJECTS, 50_000))).map(({ ms }) => (50_000 / ms) * 1_000));
 reportTimes(
   'events to a handler, informer alone',
   await rounds(() => informerAlone(1, OBJECTS, 50_000)),
   '/s',
   (ms) => (50_000 / ms) * 1_000,
   { atLeast: 300_000 },
-  { 'client-go': 188_000, 'by hand': 723_000 },
+  { 'client-go': 188_000, 'by hand, now': handRate },
 );
 reportTimes(
   'handler calls with 1,000 handlers',
@@ -570,10 +444,27 @@ console.log(
 // The same work at any size; what is left of a difference is memory that no cache of the processor holds. A scan would be 100.
 report('index lookup, 100,000 objects over 1,000', large.index / small.index, 'times', { atMost: 5 });
 
-await overEngine('memory engine', memoryEngine(), { sync: 300 });
+const memory = await overMemory();
 const path = await mkdtemp(join(tmpdir(), 'rune-bench-'));
+let lmdb: Awaited<ReturnType<typeof overLmdb>>;
 try {
-  await overEngine('LMDB', lmdbEngine({ path }), { sync: 700 });
+  lmdb = await overLmdb(path);
 } finally {
   await rm(path, { recursive: true, force: true });
+}
+
+const peer = await runClientNode();
+if (peer === undefined) console.log('@kubernetes/client-node: left out, run `npm install` in bench/peers/client-node');
+else {
+  console.log('\n| beside @kubernetes/client-node | ours | client-node | ahead |\n| --- | ---: | ---: | ---: |');
+  const row = (what: string, ours: number, theirs: number, unit: string): void =>
+    console.log(
+      `| ${what} | ${format(ours)} ${unit} | ${format(theirs)} ${unit} | ${(unit === '/s' ? ours / theirs : theirs / ours).toFixed(1)} |`,
+    );
+  row('first sync of 50,000 (ours from LMDB)', lmdb.syncMs, peer.syncMs, 'ms');
+  row('events to a handler', memory.eventsPerSecond, peer.eventsPerSecond, '/s');
+  // Ours from the call of the write: the commit is in it.
+  row('write to handler, p50', memory.p50Ms, peer.p50Ms, 'ms');
+  row('write to handler, p99', memory.p99Ms, peer.p99Ms, 'ms');
+  row('heap per cached object', lmdb.heapBytes, peer.heapBytes, 'B');
 }
