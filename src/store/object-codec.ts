@@ -3,9 +3,9 @@
  *
  * Invariants: what is sensitive is sealed before bytes leave this file, whatever the path; `cached` forms are what watches
  * and informers share (secrets as Sealed), `plain` forms belong to the caller alone. Stored bytes never hold a
- * resourceVersion: it is put in here, from the entry's revision.
+ * resourceVersion: it is put in here, from the entry's revision. What a codec wrote never begins as a seal does.
  */
-import { CorruptError, cloneJson, freezeJson } from '../schemas/index.js';
+import { CorruptError, InvalidError, cloneJson, freezeJson, show } from '../schemas/index.js';
 import type { ResourceValidator } from '../schemas/index.js';
 import type { Codec } from './codecs/json.js';
 import type { Entry, Key } from './engine.js';
@@ -13,7 +13,7 @@ import { Form, UnopenedForm, stubOf, unopened } from './form.js';
 import { describeKey } from './keys.js';
 import type { TypeInfo } from './registry.js';
 import { SharedStrings } from './shared-strings.js';
-import { stampRevision } from './write/rules.js';
+import { detailsOf, stampRevision } from './write/rules.js';
 import type { Stored } from './write/rules.js';
 
 /** What a sealed version is bound to: it opens under this identity and no other. */
@@ -65,7 +65,8 @@ export class ObjectCodec {
 
   /**
    * Encodes a planned object. `keep`: the object itself, secrets as Sealed, becomes the shared form; otherwise the caller
-   * keeps it, and the form is decoded from the bytes once somebody asks.
+   * keeps it, and the form is decoded from the bytes once somebody asks. @throws {InvalidError} for bytes of the codec that
+   * would be read as a seal
    */
   encode(
     info: TypeInfo,
@@ -75,6 +76,7 @@ export class ObjectCodec {
   ): { readonly value: Uint8Array; readonly form: Form } {
     if (info.sensitivePaths.length === 0) {
       const value = this.#codec.encode(object);
+      if (this.#sealer.owns(value)) throw beginsAsSeal(this.#codec, identity.key);
       return { value, form: new Form(options.keep ? object : () => this.#codec.decode(value) as Stored) };
     }
     const { value, cached, fromBytes } = this.#sealer.seal(info.sensitivePaths, identity, object, this.#codec);
@@ -196,6 +198,15 @@ export class ObjectCodec {
       });
     }
   }
+}
+
+/** Written, they could never be read again: nothing else tells a seal from what a codec wrote. */
+function beginsAsSeal({ name }: Codec, key: Key): InvalidError {
+  const message = 'its bytes may not begin with 0xC1, which marks what the store seals';
+  return new InvalidError(
+    `${describeKey(key)} cannot be written with the codec ${show(name)}: ${message}. Let its encode put another byte in front`,
+    { causes: [{ reason: 'FieldValueInvalid', field: 'codec', message }], details: detailsOf(key) },
+  );
 }
 
 function identityOf(entry: Entry): SealIdentity {

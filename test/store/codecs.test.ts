@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkJson } from '../../src/schemas/index.js';
+import { Secret, checkJson, isInvalid } from '../../src/schemas/index.js';
 import { jsonCodec, memoryEngine, msgpackCodec, openStore } from '../../src/store/index.js';
 import type { Codec } from '../../src/store/index.js';
 import { storeConformance } from '../../src/testing/conformance/store-suite.js';
@@ -59,6 +59,53 @@ describe('codecs', () => {
     }
     // The caller's own object stays as it was.
     expect(Object.is(deep.zero, -0)).toBe(true);
+  });
+
+  it('that begin an object with the byte of a seal are refused it: an acknowledged write was unreadable from then on', async () => {
+    /** Marks in its own way, and what is called bad with 0xC1. */
+    const marking: Codec = {
+      name: 'marking',
+      encode: (object) => {
+        const bad = (object as { metadata: { name: string } }).metadata.name.startsWith('bad');
+        return Buffer.concat([Buffer.of(bad ? 0xc1 : 0xc2), jsonCodec.encode(object)]);
+      },
+      decode: (bytes) => jsonCodec.decode(bytes.subarray(1)),
+    };
+    await using store = await openStore({ engine: plainMemory(), codec: marking });
+    const refused = (error: unknown): unknown => {
+      expect(error).toSatisfy(isInvalid);
+      expect(error).toMatchObject({ causes: [{ field: 'codec' }], details: { kind: 'plain', namespace: 'prod' } });
+      expect(String(error)).toMatch(/plain.*bad.*codec "marking".*0xC1/);
+      return 'refused';
+    };
+    const outcomes = await Promise.all([
+      store.create('plain', 'prod', 'a', { v: 1 }).then(({ metadata }) => metadata.resourceVersion),
+      store.create('plain', 'prod', 'bad', { v: 1 }).catch(refused),
+      store.create('plain', 'prod', 'b', { v: 1 }).then(({ metadata }) => metadata.resourceVersion),
+      store.create('plain', 'prod', 'bad', { v: 1 }, { dryRun: true }).catch(refused),
+      store
+        .transaction(async (tx) => {
+          await tx.create('plain', 'prod', 'c', {});
+          await tx.create('plain', 'prod', 'bad', {});
+        })
+        .catch(refused),
+    ]);
+    expect(outcomes).toEqual(['1', 'refused', '2', 'refused', 'refused']);
+    expect(store.revision).toBe('2');
+    expect((await store.list('plain')).items.map(({ metadata }) => metadata.name)).toEqual(['a', 'b']);
+    expect((await store.get('plain', 'prod', 'b'))['v']).toBe(1);
+    expect((await store.verify()).problems).toEqual([]);
+  });
+
+  it('may begin what is in a seal with any byte', async () => {
+    const marking: Codec = {
+      name: 'marking',
+      encode: (object) => Buffer.concat([Buffer.of(0xc1), jsonCodec.encode(object)]),
+      decode: (bytes) => jsonCodec.decode(bytes.subarray(1)),
+    };
+    await using store = await openStore({ engine: plainMemory(), codec: marking });
+    await store.create(Secret, 'prod', 'a', { data: { key: 'plain' } });
+    expect((await store.get(Secret, 'prod', 'a')).data).toEqual({ key: 'plain' });
   });
 
   it('are part of the store: another one is refused', async () => {

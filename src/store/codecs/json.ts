@@ -3,7 +3,10 @@
  * plain JSON. Its name is part of the store's fingerprint, so that no process reads with another codec than the writer's.
  */
 
-/** A way to write objects down. `decode` gives a fresh object each time. */
+/**
+ * A way to write objects down. `decode` gives a fresh object each time. What `encode` gives may not begin with the byte 0xC1,
+ * which marks what the store seals (no UTF-8 text and no MessagePack begins so): such a write is refused with an `InvalidError`.
+ */
 export interface Codec {
   readonly name: string;
   encode(object: object): Uint8Array;
