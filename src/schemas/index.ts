@@ -10,7 +10,7 @@ export { alternatives, printable, show } from './text.js';
 export * from './errors.js';
 export type { Condition, KubeObject, ObjectKey, ObjectMeta, ObjectMetaInput, OwnerReference } from './metadata.js';
 export * from './names.js';
-export { isTimestamp, metadataCauses, ownerReferencesCauses } from './metadata-check.js';
+export { isTimestamp, isUid, metadataCauses, ownerReferencesCauses } from './metadata-check.js';
 export type { MetadataCheck } from './metadata-check.js';
 export { durationMs, parseDuration } from './duration.js';
 export type { Duration } from './duration.js';

@@ -47,8 +47,13 @@ function countCauses(value: unknown, field: string, telling: Telling): readonly 
   return one(field, `must be a whole number from 0 on${telling.got(value)}`);
 }
 
+/** Whether something can be the uid of an object. */
+export function isUid(value: unknown): value is string {
+  return typeof value === 'string' && UID.test(value);
+}
+
 function uidCauses(value: unknown, field: string, telling: Telling): readonly Cause[] {
-  if (typeof value === 'string' && UID.test(value)) return NO_CAUSES;
+  if (isUid(value)) return NO_CAUSES;
   return one(field, `must be 1 to ${UID_MAX} letters, digits, ".", "_", ":" and "-"${telling.got(value)}`);
 }
 

@@ -54,8 +54,13 @@ interface Indexed {
 export function indexEntries(indexes: readonly FieldIndex[], object: Indexed): readonly IndexEntry[] {
   const entries: IndexEntry[] = [{ index: 'uid', value: object.metadata.uid }];
   const owners = object.metadata.ownerReferences;
-  if (owners !== undefined) for (const owner of owners) entries.push({ index: 'owner', value: owner.uid });
+  if (owners !== undefined) for (const owner of owners) entries.push(ownerEntry(owner.uid));
   return indexes.length === 0 ? entries : [...entries, ...fieldEntries(indexes, object)];
+}
+
+/** The entry of what this uid owns. Every object has had its own since it was first written: nothing is ever built. */
+export function ownerEntry(uid: string): IndexEntry {
+  return { index: 'owner', value: uid };
 }
 
 /** What should name an object for what is in its fields. */

@@ -96,6 +96,8 @@ export interface Selectors {
 }
 
 export interface ListOptions<T = unknown> extends Selectors {
+  /** Only what has the object with this uid among its owners (`metadata.ownerReferences`): looked up, not scanned for. */
+  readonly ownerUid?: string | undefined;
   readonly filter?: ((resource: T) => boolean) | undefined;
   readonly sortBy?: string | SortBy | readonly (string | SortBy)[] | undefined;
   /** At most so many items; the rest follows with `continue`. */

@@ -5,7 +5,7 @@
  * Invariants: a call without options pays one comparison. Revisions and tokens are parsed where they are used, and refused
  * there in their own words.
  */
-import { InvalidError, alternatives, invalid, show } from '../schemas/index.js';
+import { InvalidError, alternatives, invalid, isUid, show } from '../schemas/index.js';
 import type { Cause, CauseReason } from '../schemas/index.js';
 
 /** What is taken when a verb is given no options. */
@@ -33,6 +33,7 @@ const wholeFrom =
 
 const text = typed((value) => typeof value === 'string', 'must be a text');
 const flag = typed((value) => typeof value === 'boolean', 'must be true or false');
+const uid: Rule = (value) => (isUid(value) ? undefined : ['FieldValueInvalid', 'must be the uid of an object']);
 const callback = typed((value) => typeof value === 'function', 'must be a function');
 const signal = typed(
   (value) => typeof (value as AbortSignal | null)?.aborted === 'boolean' && typeof (value as AbortSignal).addEventListener === 'function',
@@ -61,7 +62,16 @@ const propagation = oneOf('background', 'foreground', 'orphan');
 const rules = {
   create: write,
   get: { resourceVersion: parsed, signal },
-  list: { ...select, filter: callback, sortBy: parsed, limit: wholeFrom(1), continue: parsed, resourceVersion: parsed, signal },
+  list: {
+    ...select,
+    ownerUid: uid,
+    filter: callback,
+    sortBy: parsed,
+    limit: wholeFrom(1),
+    continue: parsed,
+    resourceVersion: parsed,
+    signal,
+  },
   update,
   patch: { ...update, type: oneOf('merge', 'json') },
   apply: write,

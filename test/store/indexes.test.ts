@@ -1,8 +1,8 @@
 /** Declared indexes over the life of a store: declared late, changed, dropped, kept by some and not by others. */
 import { describe, expect, it } from 'vitest';
-import { defineResource } from '../../src/schemas/index.js';
-import { memoryEngine, openStore } from '../../src/store/index.js';
-import type { EngineSource, Store } from '../../src/store/index.js';
+import { Secret, defineResource } from '../../src/schemas/index.js';
+import { jsonCodec, memoryEngine, openStore, repo } from '../../src/store/index.js';
+import type { Codec, EngineSource, ListOptions, Store } from '../../src/store/index.js';
 import { faultySource } from './faulty-source.js';
 import { engines, onStorage } from './on-engines.js';
 
@@ -167,6 +167,53 @@ describe.each(engines)('an index on the %s engine', (engine) => {
       expect(items.map(({ metadata }) => metadata.name)).toEqual(['of-web']);
       expect((await store.stats())['indexesBuilding']).toBe(0);
       expect((await store.verify()).problems).toEqual([]);
+    })());
+});
+
+describe.each(engines)('a list by owner on the %s engine', (engine) => {
+  it('shows what is sealed as any list does, and what was put into the namespaces by a transaction', () =>
+    onStorage(engine, async ({ open }) => {
+      const store = await open();
+      const owner = await store.create('plain', 'a', 'owner', {});
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'plain', name: 'owner', uid: owner.metadata.uid }];
+      await store.transaction(async (tx) => {
+        for (const namespace of ['a', 'b']) {
+          await tx.create(Secret, namespace, 'of', { metadata: { ownerReferences }, data: { key: namespace } });
+          await tx.create(Secret, namespace, 'other', { data: { key: 'x' } });
+        }
+      });
+      const options = { ownerUid: owner.metadata.uid };
+      const { items, continue: token } = await store.list(Secret, undefined, { ...options, limit: 1 });
+      const rest = await repo(store, Secret).list({ ...options, continue: token });
+      expect([...items, ...rest.items].map(({ data }) => data)).toEqual([{ key: 'a' }, { key: 'b' }]);
+      expect((await repo(store, Secret).list({ ...options, namespace: 'b' })).items).toEqual(rest.items);
+    })());
+
+  it('reads what the owner owns and what was written since, and none of the others', () =>
+    onStorage(engine, async ({ source }) => {
+      let decoded = 0;
+      const codec: Codec = { ...jsonCodec, decode: (bytes) => ((decoded += 1), jsonCodec.decode(bytes)) };
+      await using store = await openStore({ engine: engine === 'memory' ? memoryEngine({ decoded: false }) : source, codec });
+      const owner = await store.create('plain', 'a', 'owner', {});
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'plain', name: 'owner', uid: owner.metadata.uid }];
+      await Promise.all(Array.from({ length: 700 }, (_, index) => store.create('plain', 'a', `other${index}`, {})));
+      const names = ['x', 'y', 'z'];
+      for (const name of names) await store.create('plain', 'a', name, { metadata: { ownerReferences } });
+      const { revision } = store;
+      const reading = async (options: ListOptions): Promise<readonly [names: readonly string[], decoded: number]> => {
+        decoded = 0;
+        const { items } = await store.list('plain', 'a', { ownerUid: owner.metadata.uid, ...options });
+        return [items.map(({ metadata }) => metadata.name), decoded];
+      };
+      expect(await reading({})).toEqual([names, 3]);
+      expect(await reading({ labelSelector: 'none' })).toEqual([[], 3]);
+      expect(await reading({ limit: 5 })).toEqual([names, 3]);
+      expect(await reading({ limit: 1 })).toEqual([['x'], 3]);
+      await store.delete('plain', 'a', 'y');
+      await store.update('plain', 'a', 'other7', { v: 1 });
+      expect(await reading({ resourceVersion: revision })).toEqual([names, 4]);
+      expect(await reading({ resourceVersion: revision, limit: 5 })).toEqual([names, 4]);
+      expect(await reading({})).toEqual([['x', 'z'], 2]);
     })());
 });
 

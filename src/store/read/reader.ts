@@ -17,7 +17,7 @@ import {
 } from '../../schemas/index.js';
 import type { FieldSelector, Selector } from '../../schemas/index.js';
 import type { Engine, Entry, IndexEntry, InPlaceReads, Key, Prefix, RangeOptions } from '../engine.js';
-import { fieldEntry, fieldPath } from '../field-indexes.js';
+import { fieldEntry, fieldPath, ownerEntry } from '../field-indexes.js';
 import type { FieldIndex } from '../field-indexes.js';
 import { UnopenedForm, stubOf, unopened } from '../form.js';
 import type { Form } from '../form.js';
@@ -53,22 +53,27 @@ export interface ReaderHost extends ToComeHost {
 
 /** Objects read in one synchronous slice: a few ms at most. */
 const SLICE = 500;
+/** Objects read by an index for a page, at least: each slice begins with a look at what was written since. */
+const PAGE_BY_INDEX = 64;
 /** `remaining` is told up to so many. */
 const REMAINING = 1000;
 
 export interface ParsedSelectors {
   readonly labels: Selector | undefined;
   readonly fields: FieldSelector | undefined;
+  /** Of an owner. */
+  readonly ownerUid: string | undefined;
 }
 
 /** Selectors parsed once, at the edge; empty ones are as good as none. `info` undefined: of every type. @throws {InvalidError} */
-export function parseSelectors(options: Selectors, info: TypeInfo | undefined): ParsedSelectors {
+export function parseSelectors(options: Selectors & Pick<ListOptions, 'ownerUid'>, info: TypeInfo | undefined): ParsedSelectors {
   const labels = options.labelSelector === undefined ? undefined : parseLabelSelector(options.labelSelector);
   const fields = options.fieldSelector === undefined ? undefined : parseFieldSelector(options.fieldSelector);
   for (const { path } of fields?.requirements ?? []) refuseSensitive(info, path, 'fieldSelector');
   return {
     labels: labels?.empty === true ? undefined : labels,
     fields: fields !== undefined && fields.requirements.length === 0 ? undefined : fields,
+    ownerUid: options.ownerUid,
   };
 }
 
@@ -153,11 +158,6 @@ export class Reader {
     return this.#host.codec.plain(info, entry);
   }
 
-  /** Keys of everything that names `uid` as an owner. */
-  owned(uid: string): Promise<readonly Key[]> {
-    return this.#host.engine().lookup({ index: 'owner', value: uid });
-  }
-
   async list(info: TypeInfo, namespace: string | undefined, options: ListOptions<never>): Promise<ListResult<Stored>> {
     const prefix: Prefix = { type: info.type, namespace: scopeNamespace(namespace) };
     const selectors = parseSelectors(options, info);
@@ -173,7 +173,10 @@ export class Reader {
         },
       );
     }
-    const question = questionOf([this.#host.id, info.type, prefix.namespace, selectors.labels?.toString(), selectors.fields?.toString()]);
+    const { labels, fields, ownerUid } = selectors;
+    const asked = [this.#host.id, info.type, prefix.namespace, labels?.toString(), fields?.toString()];
+    const question = questionOf(ownerUid === undefined ? asked : [...asked, ownerUid]);
+    const byOwner = ownerUid === undefined ? undefined : ownerEntry(ownerUid);
     let at = options.resourceVersion === undefined ? undefined : await this.#at(options.resourceVersion, signal);
     let after: Key | undefined;
     if (options.continue !== undefined) {
@@ -184,13 +187,13 @@ export class Reader {
       after = position.after;
     }
     const list = { info, prefix, selectors, options, order, question, after };
-    if (at !== undefined) return this.#listAt(at, list, undefined);
+    if (at !== undefined) return this.#listAt(at, list, byOwner);
     for (;;) {
       // Whatever a read of this process has shown is in it, also what another process has written a moment ago.
       const { current } = this.#host.engine().revision();
       try {
-        const lookup = limit === undefined ? await this.#lookup(info.type, selectors.fields) : undefined;
-        const found = await this.#listAt(current, list, lookup?.entry);
+        const lookup = limit === undefined && byOwner === undefined ? await this.#lookup(info.type, fields) : undefined;
+        const found = await this.#listAt(current, list, byOwner ?? lookup?.entry);
         // What was dropped meanwhile may have been gone while it was read.
         if (lookup === undefined || (await this.#completeIndexes(info.type)).some(({ name }) => name === lookup.index.name)) return found;
       } catch (error) {
@@ -214,12 +217,14 @@ export class Reader {
     let last: Key | undefined;
     let more = false;
     const { filter } = options as { filter?: (object: unknown) => boolean };
-    const everything = selectors.labels === undefined && selectors.fields === undefined && filter === undefined;
+    const everything = Object.values(selectors).every((each) => each === undefined) && filter === undefined;
     // May be called again for the same entries, when the engine fails half way through a page: it notes nothing.
     const open = (entry: Entry): Opened | Promise<Opened> =>
       info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, revision);
     // What an index names is read in one go: what was written since is then looked through once.
-    const size = index !== undefined ? undefined : limit === undefined ? SLICE : Math.min(SLICE, limit + 1);
+    const whole = index === undefined ? SLICE : undefined;
+    const least = index === undefined ? 1 : PAGE_BY_INDEX;
+    const size = limit === undefined ? whole : Math.min(SLICE, Math.max(least, limit + 1));
     pages: for await (const opened of this.#range(prefix, { after, limit: size, at: revision, index }, open)) {
       throwIfAborted(signal, 'the list');
       for (const object of opened) {
@@ -463,7 +468,9 @@ function sortOf(info: TypeInfo, options: ListOptions<never>): readonly SortField
 }
 
 export function matchesAll(object: Stored, selectors: ParsedSelectors, filter: ((object: unknown) => boolean) | undefined): boolean {
-  if (selectors.labels?.matches(object.metadata.labels) === false || selectors.fields?.matches(object) === false) return false;
+  const { labels, fields, ownerUid } = selectors;
+  if (labels?.matches(object.metadata.labels) === false || fields?.matches(object) === false) return false;
+  if (ownerUid !== undefined && object.metadata.ownerReferences?.some(({ uid }) => uid === ownerUid) !== true) return false;
   if (filter === undefined) return true;
   const kept: unknown = filter(object);
   if (typeof kept !== 'object' || kept === null || !('then' in kept)) return Boolean(kept);

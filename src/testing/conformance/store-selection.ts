@@ -3,6 +3,8 @@
  */
 import assert from 'node:assert/strict';
 import { isInvalid, isNotFound } from '../../schemas/index.js';
+import type { OwnerReference } from '../../schemas/index.js';
+import { deferred } from '../../store/index.js';
 import type { ListOptions, Store } from '../../store/index.js';
 import { brief, fill, names, take } from './store-kit.js';
 import type { Case } from './store-kit.js';
@@ -24,6 +26,25 @@ async function paged(store: Store, namespace: string | undefined, options: Optio
     token = page.continue;
   } while (token !== undefined);
   return found;
+}
+
+const referenceTo = (name: string, uid: string): OwnerReference => ({ apiVersion: 'conformance.rune.dev/v1', kind: 'Zone', name, uid });
+
+/** Two owners, and in each of two namespaces what belongs to one of them, to both, to none. Gives their uids. */
+async function owned(store: Store): Promise<{ readonly a: string; readonly b: string }> {
+  const [a, b] = [await store.create(Zone, undefined, 'a', { spec: {} }), await store.create(Zone, undefined, 'b', { spec: {} })].map(
+    ({ metadata }) => metadata.uid,
+  ) as [string, string];
+  const ofA = referenceTo('a', a);
+  const ofB = referenceTo('b', b);
+  for (const namespace of ['prod', 'dev']) {
+    await store.create(Widget, namespace, 'of-a', { metadata: { ownerReferences: [ofA] }, spec: { size: 1, node: 'n1' } });
+    await store.create(Widget, namespace, 'of-b', { metadata: { labels: { of: 'b' }, ownerReferences: [ofB] }, spec: { size: 1 } });
+    await store.create(Widget, namespace, 'both', { metadata: { labels: { of: 'b' }, ownerReferences: [ofB, ofA] }, spec: { size: 2 } });
+    await store.create(Widget, namespace, 'none', { spec: { size: 1, node: 'n1' } });
+  }
+  await store.create(Widget, 'prod', 'of-a-too', { metadata: { ownerReferences: [ofA] }, spec: { size: 3, node: 'n1' } });
+  return { a, b };
 }
 
 export function selectionCases({ describe, it }: Runner, on: Case): void {
@@ -145,6 +166,117 @@ export function selectionCases({ describe, it }: Runner, on: Case): void {
             names((await store.list(Widget, undefined, { filter: ({ spec }) => spec.node === node })).items),
             node,
           );
+      }),
+    );
+  });
+
+  describe('lists by owner', () => {
+    it(
+      'hold what has the uid among its owners, and go together with namespaces, selectors, a filter and an order',
+      on(async (store) => {
+        const { a, b } = await owned(store);
+        const list = async (ownerUid: string, namespace: string | undefined, options: Options = {}): Promise<string> =>
+          names((await store.list(Widget, namespace, { ...options, ownerUid })).items).join();
+        assert.equal(await list(a, undefined), 'dev/both,dev/of-a,prod/both,prod/of-a,prod/of-a-too');
+        assert.equal(await list(b, undefined), 'dev/both,dev/of-b,prod/both,prod/of-b');
+        assert.equal(await list(a, 'prod'), 'prod/both,prod/of-a,prod/of-a-too');
+        assert.equal(await list(a, 'prod', { fieldSelector: 'spec.node=n1' }), 'prod/of-a,prod/of-a-too');
+        assert.equal(await list(a, undefined, { labelSelector: 'of=b' }), 'dev/both,prod/both');
+        assert.equal(await list(a, 'prod', { filter: ({ spec }) => spec.size > 1 }), 'prod/both,prod/of-a-too');
+        const sortBy = { path: 'spec.size', as: 'number', order: 'desc' } as const;
+        assert.equal(await list(a, 'prod', { sortBy }), 'prod/of-a-too,prod/both,prod/of-a');
+        for (const other of [a.slice(0, -1), `${a}0`, a.toUpperCase(), 'none']) assert.equal(await list(other, undefined), '', other);
+        assert.deepEqual((await store.list('plain', undefined, { ownerUid: a })).items, []);
+      }),
+    );
+    it(
+      'forget what has lost the owner, was deleted, or was made anew without it',
+      on(async (store) => {
+        const { a, b } = await owned(store);
+        const list = async (ownerUid: string): Promise<string> => names((await store.list(Widget, 'prod', { ownerUid })).items).join();
+        await store.patch(Widget, 'prod', 'both', { metadata: { ownerReferences: [referenceTo('b', b)] } });
+        assert.equal(await list(a), 'prod/of-a,prod/of-a-too');
+        assert.equal(await list(b), 'prod/both,prod/of-b');
+        await store.delete(Widget, 'prod', 'of-a');
+        await store.create(Widget, 'prod', 'of-a', { spec: { size: 1 } });
+        assert.equal(await list(a), 'prod/of-a-too');
+        await store.patch(Widget, 'prod', 'of-a-too', { metadata: { ownerReferences: null } });
+        assert.equal(await list(a), '');
+        await store.patch(Widget, 'prod', 'of-a', { metadata: { ownerReferences: [referenceTo('a', a)] } });
+        assert.equal(await list(a), 'prod/of-a');
+        assert.deepEqual((await store.verify()).problems, []);
+      }),
+    );
+    it(
+      'show a past revision, and pages of one, as they were',
+      on(async (store) => {
+        const { a, b } = await owned(store);
+        const { revision } = store;
+        const first = await store.list(Widget, undefined, { ownerUid: a, limit: 2 });
+        await store.patch(Widget, 'prod', 'both', { metadata: { ownerReferences: null } });
+        await store.patch(Widget, 'prod', 'of-b', { metadata: { ownerReferences: [referenceTo('a', a)] } });
+        await store.delete(Widget, 'prod', 'of-a');
+        await store.create(Widget, 'dev', 'new', { metadata: { ownerReferences: [referenceTo('a', a)] }, spec: { size: 1 } });
+        const were = ['dev/both', 'dev/of-a', 'prod/both', 'prod/of-a', 'prod/of-a-too'];
+        const at = { ownerUid: a, resourceVersion: revision };
+        assert.deepEqual(names((await store.list(Widget, undefined, at)).items), were);
+        const rest = await store.list(Widget, undefined, { ownerUid: a, continue: first.continue });
+        assert.deepEqual(names([...first.items, ...rest.items]), were);
+        assert.deepEqual([first.resourceVersion, rest.resourceVersion, first.remaining], [revision, revision, undefined]);
+        for (const limit of [1, 2, 4, 5, 6]) {
+          assert.deepEqual(await paged(store, undefined, { ...at, limit }), were, `by ${limit}`);
+          assert.deepEqual(await paged(store, 'prod', { ...at, limit, labelSelector: 'of=b' }), ['prod/both'], `by ${limit}`);
+        }
+        assert.deepEqual(await paged(store, undefined, { ownerUid: a, limit: 2 }), [
+          'dev/both',
+          'dev/new',
+          'dev/of-a',
+          'prod/of-a-too',
+          'prod/of-b',
+        ]);
+        for (const ownerUid of [b, undefined])
+          await assert.rejects(store.list(Widget, undefined, { ownerUid, limit: 2, continue: first.continue }), isBad);
+      }),
+    );
+    it(
+      'inside a transaction hold its own writes, and what another adds meanwhile makes it run again',
+      on(async (store) => {
+        const { a } = await owned(store);
+        const seen = await store.transaction(async (tx) => {
+          const list = async (): Promise<string> => names((await tx.list(Widget, 'prod', { ownerUid: a })).items).join();
+          const before = await list();
+          await tx.delete(Widget, 'prod', 'of-a');
+          await tx.create(Widget, 'prod', 'mine', { metadata: { ownerReferences: [referenceTo('a', a)] }, spec: { size: 1 } });
+          await tx.patch(Widget, 'prod', 'both', { metadata: { ownerReferences: null } });
+          return [before, await list()];
+        });
+        assert.deepEqual(seen, ['prod/both,prod/of-a,prod/of-a-too', 'prod/mine,prod/of-a-too']);
+        assert.equal(names((await store.list(Widget, 'prod', { ownerUid: a })).items).join(), seen[1]);
+        const listed = deferred();
+        const meanwhile = listed.promise.then(() =>
+          store.create(Widget, 'prod', 'another', { metadata: { ownerReferences: [referenceTo('a', a)] }, spec: { size: 1 } }),
+        );
+        const count = await store.transaction(async (tx) => {
+          const { items } = await tx.list(Widget, 'prod', { ownerUid: a });
+          listed.resolve();
+          await meanwhile;
+          await tx.create('plain', 'prod', 'count', { owned: items.length });
+          return items.length;
+        });
+        assert.equal(count, 3);
+        assert.equal((await store.get('plain', 'prod', 'count'))['owned'], 3);
+      }),
+    );
+    it(
+      'are refused for what is no uid',
+      on(async (store) => {
+        await owned(store);
+        for (const ownerUid of ['', 'a b', 'a\0b', '*', 'u'.repeat(129), 5, null, {}])
+          for (const call of [
+            () => store.list(Widget, 'prod', { ownerUid: ownerUid as never }),
+            () => store.transaction((tx) => tx.list(Widget, 'prod', { ownerUid: ownerUid as never })),
+          ])
+            await assert.rejects(call, isInvalid, JSON.stringify(ownerUid));
       }),
     );
   });
