@@ -1,9 +1,14 @@
+/** The codecs that there are and somebody else's, each under the whole store. Real world: one of them on a disk as well. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Secret, checkJson, isInvalid } from '../../src/schemas/index.js';
-import { jsonCodec, memoryEngine, msgpackCodec, openStore } from '../../src/store/index.js';
+import { jsonCodec, lmdbEngine, memoryEngine, msgpackCodec, openStore, systemDeps } from '../../src/store/index.js';
 import type { Codec } from '../../src/store/index.js';
 import { storeConformance } from '../../src/testing/conformance/store-suite.js';
+import { virtualDeps } from '../../src/testing/index.js';
 
 /** Somebody else's: JSON with every byte inverted. */
 const third: Codec = {
@@ -21,6 +26,19 @@ for (const codec of [msgpackCodec, third]) {
     });
   });
 }
+
+describe('the store with the codec msgpack on the LMDB engine', () => {
+  storeConformance({
+    describe,
+    it,
+    open: async () => {
+      const path = await mkdtemp(join(tmpdir(), 'rune-codec-'));
+      const deps = systemDeps({ logger: virtualDeps().logger });
+      const store = await openStore({ engine: lmdbEngine({ path }), codec: msgpackCodec, deps });
+      return { store, dispose: () => rm(path, { recursive: true, force: true }) };
+    },
+  });
+});
 
 /** A memory engine that does not hand decoded objects back, so that the codec has to work. */
 function plainMemory(): ReturnType<typeof memoryEngine> {

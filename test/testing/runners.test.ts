@@ -18,8 +18,8 @@ it('works with node:test', { timeout: 120_000 }, async () => {
   const outcome = await smoke(project.path);
   expect(outcome.code, outcome.output).toBe(0);
   expect(outcome.stdout).toContain('# fail 0');
-  // Five of its own, and the cases of the store suite, which needs no more of a runner than describe and it.
-  expect(Number(/# pass (\d+)/.exec(outcome.stdout)?.[1])).toBeGreaterThanOrEqual(5 + 80);
+  // Five of its own, and the cases of both conformance suites, which need no more of a runner than describe and it.
+  expect(Number(/# pass (\d+)/.exec(outcome.stdout)?.[1])).toBeGreaterThanOrEqual(5 + 100 + 50);
   // Without any runner the command names the program.
   await writeFiles(project.path, { 'main.mjs': main });
   expect((await node(['main.mjs'], { cwd: project.path })).stdout).toContain("RUNE_SIMULATE='hopeless=1:' node main.mjs");

@@ -7,8 +7,8 @@ import { node, run, writeFiles, type Outcome } from '../support/built-package.js
 const program = `
 import assert from 'node:assert/strict';
 import { describe, it, mock, test } from 'node:test';
-import { defineController, defineResource, memoryEngine, openStore, Service } from 'rune-runtime';
-import { checkContract, createMockStore, defineScenario, simulate, storeConformance, testRig, TestStore } from 'rune-runtime/testing';
+import { defineController, defineResource, memoryEngine, openStore, Service, systemDeps } from 'rune-runtime';
+import { checkContract, createMockStore, defineScenario, engineConformance, simulate, storeConformance, testRig, TestStore } from 'rune-runtime/testing';
 import { simulateFromHere } from './helper.mjs';
 
 const Widget = defineResource({
@@ -51,6 +51,7 @@ test('a mock store with the spies of node:test', async () => {
   await store.list(Service);
   assert.equal(store.list.mock.callCount(), 1);
 });
+describe('an engine', () => engineConformance({ describe, it, open: () => ({ source: memoryEngine(), deps: systemDeps() }), skipped: assert.fail }));
 describe('a store', () => storeConformance({ describe, it, open: async () => ({ store: await openStore({ engine: memoryEngine() }), dispose: async () => {} }) }));
 `;
 
