@@ -5,7 +5,7 @@
  *
  * Real world: a process to be killed, on the real clock.
  *
- * Lines on stdout: `ready`, `ack NAME VALUE` (after the promise), `progress SCANNED`, `rotated`.
+ * Lines on stdout: `ready`, `ack NAME VALUE REVISION` (after the promise), `progress SCANNED`, `rotated`.
  */
 import { Secret } from '../../../src/schemas/index.js';
 import { openStore, systemDeps } from '../../../src/store/index.js';
@@ -26,9 +26,9 @@ const write = async (): Promise<void> => {
   const name = `s${written % 200}`;
   const value = `${process.pid}-${(written += 1)}`;
   inFlight += 1;
-  await store.apply(Secret, 'prod', name, { data: { value, same: 'for all' } });
+  const { metadata } = await store.apply(Secret, 'prod', name, { data: { value, same: 'for all' } });
   inFlight -= 1;
-  say(`ack ${name} ${value}`);
+  say(`ack ${name} ${value} ${metadata.resourceVersion}`);
 };
 const tick = setInterval(() => {
   const now = Date.now();
