@@ -16,9 +16,14 @@ interface Example extends Program {
   readonly file: string;
 }
 
-const pages = ['README.md', 'docs/testing.md', 'docs/controller.md', 'docs/manager.md', 'docs/from-controller-runtime.md'].filter((page) =>
-  existsSync(join(root, page)),
-);
+const pages = [
+  'README.md',
+  'docs/testing.md',
+  'docs/controller.md',
+  'docs/manager.md',
+  'docs/secrets.md',
+  'docs/from-controller-runtime.md',
+].filter((page) => existsSync(join(root, page)));
 const examples: Example[] = [];
 for (const page of pages) {
   const programs = programsOf(await readFile(join(root, page), 'utf8'));
