@@ -373,4 +373,37 @@ describe('secrets and definitions', () => {
     const most = Object.fromEntries(Array.from({ length: 1024 }, (_, i) => [`k${i}`.padEnd(256, 'x'), 'v']));
     expect((await store.create(Secret, 'prod', 'most', secret(most))).data).toEqual(most);
   });
+
+  it('measures an object as it is sealed: at the limit it is taken, one byte above it is not', async () => {
+    const limit = Secret.limits.objectBytes!;
+    const engine = tapped(memoryEngine());
+    await using store = await open({ engine });
+    const stored = async (name: string): Promise<number> =>
+      (await engine.engine().walk({})).entries.find(({ key }) => key.name === name)!.value!.length;
+    // What is around the values takes as many bytes whatever their length, as long as that is written in as many.
+    const probe = 'x'.repeat(limit - 4096);
+    await store.create(Secret, 'prod', 'p', secret({ a: probe }));
+    const around = (await stored('p')) - probe.length;
+    // The same object in the clear has fewer, even with the metadata: what is measured cannot be that.
+    const clear = Buffer.byteLength(JSON.stringify(await store.get(Secret, 'prod', 'p')));
+    expect((await stored('p')) - clear).toBeGreaterThan(1);
+    for (const [name, bytes] of [
+      ['o', limit - 1],
+      ['e', limit],
+    ] as const) {
+      await store.create(Secret, 'prod', name, secret({ a: 'x'.repeat(bytes - around) }));
+      expect(await stored(name)).toBe(bytes);
+    }
+    const { revision } = store;
+    const above = secret({ a: 'x'.repeat(limit + 1 - around) });
+    const refused = {
+      reason: 'RequestEntityTooLarge',
+      message: expect.stringContaining(`is ${limit + 1} bytes encoded, more than the ${limit} allowed`) as string,
+    };
+    await expect(store.create(Secret, 'prod', 'a', above)).rejects.toMatchObject(refused);
+    await expect(store.update(Secret, 'prod', 'e', above)).rejects.toMatchObject(refused);
+    await expect(store.patch(Secret, 'prod', 'e', { data: above.data })).rejects.toMatchObject(refused);
+    expect(store.revision).toBe(revision);
+    expect(await stored('e')).toBe(limit);
+  });
 });
