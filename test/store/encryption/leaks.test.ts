@@ -197,9 +197,12 @@ describe('a canary', () => {
   });
 });
 
-describe('sealed content', () => {
+describe.each([
+  ['memory', () => memoryEngine()],
+  ['lmdb', () => lmdbEngine({ path: directory() })],
+] as const)('sealed content (%s)', (_name, source) => {
   it('is refused under any other object, version or uid: every swap', async () => {
-    const engine = tapped(memoryEngine());
+    const engine = tapped(source());
     await using store = await open({ engine, types: [Account] });
     for (const [namespace, name] of [
       ['prod', 'a'],
@@ -216,9 +219,11 @@ describe('sealed content', () => {
     const { entries } = await engine.engine().walk({});
     const sealed = entries.filter(({ value }) => value !== undefined);
     expect(sealed).toHaveLength(8);
+    let swaps = 0;
     for (const into of sealed) {
       for (const from of sealed) {
         if (into === from) continue;
+        swaps += 1;
         const { key, revision } = into;
         expect(await engine.engine().rewrite([{ key, revision, expect: into.value!, value: from.value! }])).toBe(1);
         const type = key.type === 'secret' ? Secret : Account;
@@ -230,9 +235,15 @@ describe('sealed content', () => {
         expect(await engine.engine().rewrite([{ key, revision, expect: from.value!, value: into.value! }])).toBe(1);
       }
     }
+    expect(swaps).toBe(56);
     expect((await store.list(Secret)).failed).toEqual([]);
+    // The last one was put back as well: all of them open again.
+    for (const { key, revision } of sealed)
+      await store.getVersion(key.type === 'secret' ? Secret : Account, key.namespace, key.name, String(revision));
   });
+});
 
+describe('sealed content', () => {
   it('is refused when an old record is put back as the current one, by reads, lists and writes', async () => {
     const path = directory();
     const key = { type: 'secret', namespace: 'prod', name: 'db' };
