@@ -1,10 +1,13 @@
 /**
- * The process that is killed: 8 writers of single writes, compare-and-swap and transactions of 5 objects, and a watcher; it
- * prints what it was told, after it was told. Arguments: the directory, the cycle, where the watcher goes on.
+ * The process that is killed: 8 writers of single writes, compare-and-swap and transactions of 5 objects, a watcher, and
+ * compactions; it prints what it was told, after it was told. Arguments: the directory, the cycle, where the watcher goes on.
  */
 import { writeSync } from 'node:fs';
-import { isConflict, isStoreClosed } from '../../../src/schemas/index.js';
-import { lmdbEngine, openStore } from '../../../src/store/index.js';
+import { isAborted, isConflict, isStoreClosed } from '../../../src/schemas/index.js';
+import { lmdbEngine, openStore, sleep } from '../../../src/store/index.js';
+
+/** So many revisions at once: few, so that much of the process's life is spent inside a compaction. */
+const COMPACTED_AT_ONCE = 8;
 
 const [, , path, cycle, resume] = process.argv as [string, string, string, string, string];
 const store = await openStore({ engine: lmdbEngine({ path }), window: { time: '24h', bytes: 8 * 1024 ** 3 } });
@@ -65,11 +68,27 @@ async function transaction(writer: number, number: number): Promise<void> {
   );
 }
 
+const opened = Number(store.revision);
+let watched = Number(resume);
+
+/** Compacts what earlier lives wrote, bit by bit; what nobody has been told of yet, and what this life writes, is left to be read. */
+async function compactions(): Promise<void> {
+  let compacted = Number((await store.stats()).compactRevision);
+  while (compacted < opened) {
+    await sleep(store.deps, 5);
+    const target = Math.min(compacted + COMPACTED_AT_ONCE, opened, watched);
+    if (target === compacted) continue;
+    await store.compact(String(target));
+    compacted = target;
+  }
+}
+
 const watch = store.watch('plain', undefined, { since: resume });
 const watching = (async () => {
   for await (const event of watch) {
-    if (event.type !== 'BOOKMARK')
-      say(`w${JSON.stringify({ id: event.source, key: event.name, revision: Number(event.resourceVersion), resume: event.resume })}`);
+    if (event.type === 'BOOKMARK') continue;
+    say(`w${JSON.stringify({ id: event.source, key: event.name, revision: Number(event.resourceVersion), resume: event.resume })}`);
+    watched = Number(event.resume);
   }
 })();
 
@@ -81,9 +100,10 @@ say('r');
 const kinds = [single, single, single, compareAndSwap, compareAndSwap, transaction, transaction, transaction];
 await Promise.all([
   watching,
+  compactions(),
   ...kinds.map(async (write, writer) => {
     for (let number = 0; ; number += 1) await write(writer, number);
   }),
 ]).catch((error: unknown) => {
-  if (!isStoreClosed(error)) throw error;
+  if (!isStoreClosed(error) && !isAborted(error)) throw error;
 });
