@@ -3,7 +3,7 @@
  * LMDB, in one run, rounds in turn, medians; then what opening costs, and how fast keys rotate.
  *
  * Run it with `npm run bench -- secrets`. Figures of a shared machine move by a quarter and more: read the ratios.
- * Sealing is work for the processor (about 12 us a create, 22 us an update, on a quiet core), so a machine busy with other things shows a lower ratio.
+ * Sealing is work for the processor, so a machine busy with other things shows a lower ratio.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -70,8 +70,8 @@ export function patchMutation(patch: unknown, options: PatchOptions): Mutation {
       type === 'json' ? jsonPatched(previous, { revision, patch, sensitivePaths }) : mergePatched(previous, patch);
     checkPreconditions(subject.key, previous, revision, wanted);
     if (!isRecord(candidate)) {
-      const { got } = tellingFor(subject.info, []);
-      throw new InvalidError(`the patch makes no object of ${describeKey(subject.key)}${got(candidate)}`, {
+      const telling = tellingFor(subject.info, []);
+      throw new InvalidError(`the patch makes no object of ${describeKey(subject.key)}${telling.got(candidate)}`, {
         details: detailsOf(subject.key),
         causes: [{ reason: 'FieldValueTypeInvalid', field: '', message: 'must be an object' }],
       });
