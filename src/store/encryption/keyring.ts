@@ -13,8 +13,6 @@ import { InvalidError } from '../../schemas/index.js';
 
 /** Bytes of a master key and of a data key. */
 export const KEY_BYTES = 32;
-/** So many data keys lie in one piece of memory, which stays while one of them is held. */
-const KEYS_TOGETHER = 16;
 /** RFC 3394, 2.2.3.1. */
 const WRAP_IV = Buffer.from('a6a6a6a6a6a6a6a6', 'hex');
 
@@ -23,7 +21,7 @@ export interface MasterKey {
   readonly id: string;
   /** Tells this key from others without telling anything about it; hex. */
   readonly check: string;
-  /** The data key of a fresh salt (32 random bytes); there is no bound on how many versions one key seals. */
+  /** The data key of a fresh salt (32 random bytes); there is no bound on how many versions one key seals. To be used at once, and wiped. */
   derive(salt: Uint8Array): Buffer;
   /** AES-256 key wrap, for a data key that another master key gave. */
   wrap(dataKey: Uint8Array): Buffer;
@@ -40,11 +38,10 @@ class DerivedKeys implements MasterKey {
   #wrapping: KeyObject | undefined;
   #deriving: Buffer | undefined;
   /**
-   * Where data keys lie, one behind the other. The pool for small buffers is no place for them: all of the process shares it, and
-   * whoever passes on the memory behind a buffer of his own passes on what lies beside it.
+   * Where the data key at hand lies. The pool for small buffers is no place for it: all of the process shares that, and whoever passes
+   * on the memory behind a buffer of his own passes on what lies beside it.
    */
-  #given = Buffer.alloc(0);
-  #used = 0;
+  readonly #given = Buffer.allocUnsafeSlow(KEY_BYTES);
 
   constructor(bytes: Uint8Array, storeId: string) {
     // A copy: what is derived later comes from what was given now.
@@ -71,14 +68,9 @@ class DerivedKeys implements MasterKey {
       Buffer.alloc(KEY_BYTES),
     ]);
     this.#deriving.set(salt, this.#deriving.length - KEY_BYTES);
-    if (this.#used === this.#given.length) {
-      this.#given = Buffer.allocUnsafeSlow(KEYS_TOGETHER * KEY_BYTES);
-      this.#used = 0;
-    }
-    const dataKey = this.#given.subarray(this.#used, (this.#used += KEY_BYTES));
     // As text first: a Buffer of its own from the hash takes twice as long.
-    dataKey.write(hash('sha512-256', this.#deriving, 'binary'), 'binary');
-    return dataKey;
+    this.#given.write(hash('sha512-256', this.#deriving, 'binary'), 'binary');
+    return this.#given;
   }
 
   #wrap(): KeyObject {

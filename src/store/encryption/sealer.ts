@@ -6,7 +6,7 @@
  *   as the caller asks for them and never as the bytes claim. The clear part of the object is authenticated with it.
  * - `open` decrypts nothing; shared forms hold ciphertext, and a value is in the clear only while somebody reveals it.
  * - A data key comes from the master key and 32 fresh random bytes (deriving costs a third of wrapping); a new master key
- *   takes it over by wrapping it. Opened bytes are wiped after use; texts, which JavaScript cannot wipe, are left to the
+ *   takes it over by wrapping it. Keys and opened bytes are wiped after use; texts, which JavaScript cannot wipe, are left to the
  *   collector.
  */
 import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
@@ -66,13 +66,9 @@ class Version {
   readonly #value: Uint8Array;
   #envelope: Envelope | undefined;
 
-  /** The data key, while it is at hand: of what this process sealed itself. */
-  readonly dataKey: Buffer | undefined;
-
-  constructor(identity: SealIdentity, value: Uint8Array, dataKey?: Buffer) {
+  constructor(identity: SealIdentity, value: Uint8Array) {
     this.identity = identity;
     this.#value = value;
-    this.dataKey = dataKey;
   }
 
   /** @throws {CorruptError} */
@@ -150,7 +146,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
 
   const decrypt = (version: Version): readonly unknown[] => {
     const { identity, envelope } = version;
-    const dataKey = version.dataKey ?? dataKeyOf(keyring, version);
+    const dataKey = dataKeyOf(keyring, version);
     let body: Buffer | undefined;
     try {
       const decipher = createDecipheriv(ALGORITHM, dataKey, envelope.nonce);
@@ -163,7 +159,7 @@ export function createSealer(options: SealerOptions): KeyedSealer {
       body?.fill(0);
       throw locked(identity.key, 'its content is not what was sealed for this version of this object');
     } finally {
-      if (version.dataKey === undefined) dataKey.fill(0);
+      dataKey.fill(0);
     }
     let values: readonly unknown[];
     try {
@@ -305,7 +301,6 @@ export function createSealer(options: SealerOptions): KeyedSealer {
       const random = fresh();
       const salt = random.subarray(0, SALT_BYTES);
       const nonce = random.subarray(SALT_BYTES);
-      const dataKey = primary.derive(salt);
       const text = textOf(values);
       const draft = draftEnvelope({
         keyId: primary.id,
@@ -317,13 +312,15 @@ export function createSealer(options: SealerOptions): KeyedSealer {
         bodyBytes: Buffer.byteLength(text),
       });
       const { bytes: value, start, end } = draft;
+      const dataKey = primary.derive(salt);
       const cipher = createCipheriv(ALGORITHM, dataKey, nonce);
+      dataKey.fill(0);
       cipher.setAAD(associated(identity));
       cipher.setAAD(value.subarray(start, end));
       value.set(cipher.update(text, 'utf8'), end + TAG_BYTES);
       cipher.final();
       value.set(cipher.getAuthTag(), end);
-      return sealedObject(new Version(identity, value, dataKey), value, shape, codec);
+      return sealedObject(new Version(identity, value), value, shape, codec);
     },
 
     owns: isEnvelope,
