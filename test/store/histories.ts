@@ -6,7 +6,7 @@
  */
 import { isAborted, isAlreadyExists, isConflict, isExpired, isNotFound, isStoreClosed } from '../../src/schemas/index.js';
 import { deferred, onAbort, sleep } from '../../src/store/index.js';
-import type { ListResult, Store, StoreVerbs, Watch } from '../../src/store/index.js';
+import type { ListResult, Store, Watch } from '../../src/store/index.js';
 import { Widget } from '../../src/testing/conformance/store-widget.js';
 import { seededRandom } from '../../src/testing/index.js';
 import type { SeededRandom } from '../../src/testing/index.js';
@@ -14,6 +14,8 @@ import { checkHistory } from './history-checks.js';
 import type { Listed, Outcome, Written } from './history-checks.js';
 import { ABSENT } from './linearizability.js';
 import type { Operation } from './linearizability.js';
+import { changesOf, holding, placeOf, planTransaction, runTransaction } from './random-transactions.js';
+import type { Run } from './random-transactions.js';
 import type { Event, Stream, Told } from './watch-validators.js';
 
 type Without<O> = O extends Operation ? Omit<O, 'id' | 'returned'> : never;
@@ -32,12 +34,6 @@ export interface HistoryOptions {
 }
 
 const SPACES = ['prod', 'dev'] as const;
-const place = (key: string): [string, string] => key.split('/') as [string, string];
-const labels = (value: number): { metadata: { labels: Record<string, string> }; spec: { size: number } } => ({
-  metadata: { labels: { l: `l${value % 3}` } },
-  spec: { size: value },
-});
-
 export class History {
   readonly operations: Operation[] = [];
   readonly writes: Written[] = [];
@@ -89,7 +85,7 @@ export class History {
   async #last(key: string): Promise<void> {
     const value = (this.#values += 1);
     const write = this.#begin([[key, value]]);
-    await this.#settle(write, this.#store.apply(Widget, ...place(key), labels(value), { source: `w${write.id}` }));
+    await this.#settle(write, this.#store.apply(Widget, ...placeOf(key), holding(value), { source: `w${write.id}` }));
   }
 
   async #one(client: number, random: SeededRandom): Promise<void> {
@@ -121,7 +117,7 @@ export class History {
   /** Commits may fail at any moment; a read waits then, and never fails for it. */
   async #read(key: string): Promise<Told | undefined> {
     try {
-      return await this.#store.get(Widget, ...place(key));
+      return await this.#store.get(Widget, ...placeOf(key));
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -134,8 +130,8 @@ export class History {
     const options = { source: `w${write.id}`, signal: this.#signal(random) };
     const running =
       kind === 'create'
-        ? this.#store.create(Widget, ...place(key), labels(value), options)
-        : this.#store.update(Widget, ...place(key), labels(value), options);
+        ? this.#store.create(Widget, ...placeOf(key), holding(value), options)
+        : this.#store.update(Widget, ...placeOf(key), holding(value), options);
     const outcome = await this.#settle(write, running);
     if (outcome !== 'refused') this.#tell({ client, key, called: write.called, kind, outcome, value } as Untold);
   }
@@ -143,7 +139,7 @@ export class History {
   async #delete(client: number, key: string, random: SeededRandom): Promise<void> {
     const write = this.#begin([[key, ABSENT]]);
     let read: number = ABSENT;
-    const deleting = this.#store.delete(Widget, ...place(key), { source: `w${write.id}`, signal: this.#signal(random) });
+    const deleting = this.#store.delete(Widget, ...placeOf(key), { source: `w${write.id}`, signal: this.#signal(random) });
     const outcome = await this.#settle(
       write,
       // The last state carries the revision of its own write, not of the removal.
@@ -164,12 +160,12 @@ export class History {
     const value = (this.#values += 1);
     const write = this.#begin([[key, value]]);
     const { resourceVersion } = current.metadata;
-    const input = labels(value);
+    const input = holding(value);
     const outcome = await this.#settle(
       write,
       this.#store.update(
         Widget,
-        ...place(key),
+        ...placeOf(key),
         { ...input, metadata: { ...input.metadata, resourceVersion } },
         { source: `w${write.id}`, signal: this.#signal(random) },
       ),
@@ -186,7 +182,7 @@ export class History {
       write,
       this.#store.modify(
         Widget,
-        ...place(key),
+        ...placeOf(key),
         (draft) => {
           expected = draft.spec.size;
           draft.metadata.labels = { l: `l${value % 3}` };
@@ -198,46 +194,30 @@ export class History {
     if (outcome !== 'refused') this.#tell({ client, key, called: write.called, kind: 'cas', outcome, expected, value } as Untold);
   }
 
-  /** Reads two keys and writes both: moves, swaps, removes. */
+  /** What it wrote is one operation for each key; what it has looked at is held against the log. */
   async #transact(client: number, random: SeededRandom): Promise<void> {
-    const keys = [...new Set([this.#keys[random.below(this.#keys.length)]!, this.#keys[random.below(this.#keys.length)]!])];
-    const removes = random.below(4) === 0;
-    const fresh = keys.map(() => (this.#values += 1));
+    const plan = planTransaction(random, this.#keys, () => (this.#values += 1));
     const write = this.#begin([]);
     const slow = random.below(3) === 0 ? random.below(4) : undefined;
-    let reads: number[] = [];
-    const peek = async (tx: StoreVerbs, key: string): Promise<number> =>
-      (
-        await tx.get(Widget, ...place(key)).catch((error: unknown) => {
-          if (isNotFound(error)) return undefined;
-          throw error;
-        })
-      )?.spec.size ?? ABSENT;
+    const pause = slow === undefined ? undefined : (): Promise<void> => sleep(this.#store.deps, slow);
+    let run: Run = { views: [], writes: [] };
     const outcome = await this.#settle(
       write,
       this.#store.transaction(
         async (tx) => {
-          write.values.clear();
-          reads = [];
-          for (const key of keys) reads.push(await peek(tx, key));
-          if (slow !== undefined) await sleep(this.#store.deps, slow);
-          for (const [index, key] of keys.entries()) {
-            const value = removes && index === 0 ? ABSENT : fresh[index]!;
-            if (value === ABSENT && reads[index] === ABSENT) continue;
-            write.values.set(key, value);
-            if (value === ABSENT) await tx.delete(Widget, ...place(key));
-            else if (reads[index] === ABSENT) await tx.create(Widget, ...place(key), labels(value));
-            else await tx.update(Widget, ...place(key), labels(value));
-          }
+          run = { views: [], writes: [] };
+          run = await runTransaction(tx, plan, pause);
           return undefined;
         },
         { source: `w${write.id}`, retries: 10, signal: this.#signal(random) },
       ),
     );
+    write.views = run.views;
+    write.values = changesOf(run);
     if (outcome === 'refused' || outcome === 'conflict') return;
-    for (const [index, key] of keys.entries()) {
-      const expected = reads[index]!;
-      this.#tell({ client, key, called: write.called, kind: 'cas', outcome, expected, value: write.values.get(key) ?? expected } as Untold);
+    for (const { key, expected, value } of run.writes) {
+      const rest = expected === undefined ? { kind: 'set' } : { kind: 'cas', expected };
+      this.#tell({ client, key, called: write.called, outcome, value, ...rest } as Untold);
     }
   }
 
@@ -247,7 +227,7 @@ export class History {
     const found = new Map(items.map(({ metadata, spec }) => [`${metadata.namespace}/${metadata.name}`, spec.size]));
     const returned = this.#tick();
     for (const key of this.#keys) {
-      if (namespace !== undefined && place(key)[0] !== namespace) continue;
+      if (namespace !== undefined && placeOf(key)[0] !== namespace) continue;
       this.operations.push({
         id: (this.#ids += 1),
         client,
@@ -396,7 +376,7 @@ export class History {
     const outcomes = new Map<string, number>();
     for (const { outcome } of this.writes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     const events = this.streams.reduce((sum, stream) => sum + stream.events.length, 0);
-    return `${this.operations.length} operations, writes ${[...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', ')}; ${this.lists.length} lists; ${this.streams.length} watchers told ${events} events, resumed ${this.streams.reduce((sum, { cuts }) => sum + cuts.length, 0)} times`;
+    return `${this.operations.length} operations, writes ${[...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', ')}; ${this.lists.length} lists; transactions looked at ${this.writes.reduce((sum, { views }) => sum + (views?.length ?? 0), 0)} places; ${this.streams.length} watchers told ${events} events, resumed ${this.streams.reduce((sum, { cuts }) => sum + cuts.length, 0)} times`;
   }
 
   /** Holds everything that was told against itself and against the whole log of `store`. */

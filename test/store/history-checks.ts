@@ -2,10 +2,13 @@
  * What a random history is held against: an order for every key, the log as it was read back, and each stream's promises.
  */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
+import { parseLabelSelector } from '../../src/schemas/index.js';
 import type { Store, Watch } from '../../src/store/index.js';
 import { Widget } from '../../src/testing/conformance/store-widget.js';
 import { ABSENT, describeViolation, findViolation } from './linearizability.js';
 import type { Operation } from './linearizability.js';
+import type { Place, View } from './random-transactions.js';
 import { complete, previousValue, validate } from './watch-validators.js';
 import type { Change, Event, Stream, Told } from './watch-validators.js';
 
@@ -20,7 +23,9 @@ export interface Written {
   outcome: Outcome;
   revision: number | undefined;
   /** Value by key; `ABSENT` for a removal. */
-  readonly values: Map<string, number>;
+  values: ReadonlyMap<string, number>;
+  /** What a transaction has looked at, in the run that counts. */
+  views?: readonly View[];
 }
 
 /** What one list showed. */
@@ -46,7 +51,9 @@ export async function checkHistory(record: Recorded, options: { readonly store: 
   const log = await readLog(options.store);
   previousValue(log);
   checkWrites(record, log);
-  checkLists(record, log);
+  const states = statesOf(log);
+  checkLists(record, states);
+  checkTransactions(record, log, states);
   for (const stream of record.streams) validate(stream, log);
   for (const stream of record.streams.slice(0, 5)) complete(stream, log);
 }
@@ -88,19 +95,78 @@ function checkWrites({ writes }: Recorded, log: readonly Change[]): void {
   }
 }
 
+/** The objects that were there at each revision, from 0 on, by key. */
+type State = ReadonlyMap<string, Told>;
+
+function statesOf(log: readonly Change[]): State[] {
+  const states: Map<string, Told>[] = [new Map()];
+  for (const event of log) {
+    const revision = Number(event.resourceVersion);
+    while (states.length <= revision) states.push(new Map(states.at(-1)));
+    const key = `${event.namespace}/${event.name}`;
+    if (event.type === 'DELETED') states[revision]!.delete(key);
+    else states[revision]!.set(key, event.resource);
+  }
+  return states;
+}
+
+/** What is there to see at a place. Labels are the log's own: they do not follow from values, for `apply` leaves those that others have set. */
+function shownAt(state: State, place: Place): (readonly [string, number])[] {
+  const selector = place.key === undefined && place.labelSelector !== undefined ? parseLabelSelector(place.labelSelector) : undefined;
+  const isShown = ([key, { metadata }]: readonly [string, Told]): boolean =>
+    place.key !== undefined
+      ? key === place.key
+      : (place.namespace === undefined || metadata.namespace === place.namespace) && (selector?.matches(metadata.labels) ?? true);
+  return [...state]
+    .filter(isShown)
+    .map(([key, { spec }]) => [key, spec.size] as const)
+    .toSorted(byKey);
+}
+
+const byKey = ([a]: readonly [string, number], [b]: readonly [string, number]): number => (a < b ? -1 : a > b ? 1 : 0);
+
 /** A list shows one state whole. */
-function checkLists({ lists }: Recorded, log: readonly Change[]): void {
-  const there = new Map<string, number>();
-  let at = 0;
-  for (const list of lists.toSorted((a, b) => a.resourceVersion - b.resourceVersion)) {
-    while (at < log.length && Number(log[at]!.resourceVersion) <= list.resourceVersion) {
-      const event = log[at]!;
-      if (event.type === 'DELETED') there.delete(`${event.namespace}/${event.name}`);
-      else there.set(`${event.namespace}/${event.name}`, event.resource.spec.size);
-      at += 1;
+function checkLists({ lists }: Recorded, states: readonly State[]): void {
+  for (const { namespace, resourceVersion, items } of lists) {
+    const state = states[resourceVersion] ?? assert.fail(`a list shows revision ${resourceVersion}, and there are ${states.length - 1}`);
+    assert.deepEqual(items.toSorted(byKey), shownAt(state, { namespace }), `the list at ${resourceVersion}`);
+  }
+}
+
+/**
+ * A transaction committed at a revision has seen the state before it and nothing else, but for what it wrote itself. One that
+ * wrote nothing has seen one state, of a moment while it ran.
+ */
+export function checkTransactions(
+  { writes }: Pick<Recorded, 'writes'>,
+  log: readonly Change[],
+  states: readonly State[] = statesOf(log),
+): void {
+  const revisions = new Map(log.map((event) => [event.source, Number(event.resourceVersion)]));
+  const revisionOf = ({ id }: Written): number | undefined => revisions.get(`w${id}`);
+  for (const write of writes) {
+    const { views = [], called, returned } = write;
+    const revision = revisionOf(write);
+    if (revision !== undefined) {
+      for (const { place, behind, items } of views) {
+        const at: number = behind ? revision : revision - 1;
+        const what: string = `w${write.id}, committed at ${revision}, looked at ${JSON.stringify(place)}: the state of ${at}`;
+        assert.deepEqual(items.toSorted(byKey), shownAt(states[at]!, place), what);
+      }
+    } else if (write.outcome === 'ok' && views.length > 0) {
+      let from = 0;
+      let to = states.length - 1;
+      for (const other of writes) {
+        const at = revisionOf(other);
+        if (at === undefined) continue;
+        if (other.returned < called) from = Math.max(from, at);
+        if (other.called > returned) to = Math.min(to, at - 1);
+      }
+      const fits = (state: State): boolean =>
+        views.every(({ place, items }) => isDeepStrictEqual(items.toSorted(byKey), shownAt(state, place)));
+      if (!states.slice(from, to + 1).some(fits))
+        assert.fail(`w${write.id} wrote nothing, and saw no state between ${from} and ${to}: ${JSON.stringify(views)}`);
     }
-    const shown = [...there].filter(([key]) => list.namespace === undefined || key.startsWith(`${list.namespace}/`));
-    assert.deepEqual([...list.items].toSorted(), shown.toSorted(), `the list at ${list.resourceVersion}`);
   }
 }
 

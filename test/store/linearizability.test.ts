@@ -4,9 +4,13 @@ import { memoryEngine, openStore } from '../../src/store/index.js';
 import { virtualDeps } from '../../src/testing/index.js';
 import { faultySource } from './faulty-source.js';
 import { History } from './histories.js';
+import { checkTransactions } from './history-checks.js';
+import type { Written } from './history-checks.js';
 import { findViolation } from './linearizability.js';
 import type { Operation } from './linearizability.js';
 import { onStorage } from './on-engines.js';
+import { placeOf } from './random-transactions.js';
+import type { View } from './random-transactions.js';
 import { pumped } from './repos/setup.js';
 import { atomic, bookmarkable, filterable, listed, ordered, previousValue, reliable, unique } from './watch-validators.js';
 import type { Change, Event, Stream } from './watch-validators.js';
@@ -98,10 +102,12 @@ describe('the checker of linearizability', () => {
       fits(op('create', { value: 1, outcome: 'unknown' }, [1, Infinity]), op('get', { read: 0 }, [2, 3]), op('get', { read: 1 }, [4, 5])),
     ).toBe(true);
     expect(fits(op('create', { value: 1, outcome: 'unknown' }, [1, Infinity]), op('get', { read: 0 }, [2, 3]))).toBe(true);
+    expect(fits(op('set', { value: 1 }), op('set', { value: 2 }), op('get', { read: 2 }))).toBe(true);
     expect(fits(op('create', { value: 1 }, [1, 2]), op('cas', { expected: 9, value: 2, outcome: 'conflict' }, [3, 4]))).toBe(true);
   });
 
   it.each<[string, () => Operation[]]>([
+    ['a blind write that nobody sees', () => [op('create', { value: 1 }), op('set', { value: 2 }), op('get', { read: 1 })]],
     ['a stale read', () => [op('create', { value: 1 }), op('put', { value: 2 }), op('get', { read: 1 })]],
     ['a lost update', () => [op('create', { value: 1 }), op('cas', { expected: 1, value: 2 }), op('cas', { expected: 1, value: 3 })]],
     ['a write that was refused and happened', () => [op('create', { value: 1 }), op('get', { read: 7 })]],
@@ -124,6 +130,138 @@ describe('the checker of linearizability', () => {
     ],
   ])('finds %s', (_, operations) => {
     expect(fits(...operations())).toBe(false);
+  });
+});
+
+describe('the checker of transactions', () => {
+  /** A write of `values`, at a revision of its own, called and returned at the same moment unless told otherwise. */
+  const write = (id: number, values: Record<string, number>, rest: Partial<Written> = {}): Written => ({
+    id,
+    called: id * 10,
+    returned: id * 10 + 1,
+    outcome: 'ok',
+    revision: undefined,
+    values: new Map(Object.entries(values)),
+    ...rest,
+  });
+  const view = (place: View['place'], items: Record<string, number>, behind = false): View => ({
+    place,
+    behind,
+    items: Object.entries(items),
+  });
+  /** The log in which those that wrote were committed in the order of the list. */
+  const logOf = (writes: readonly Written[]): Change[] => {
+    let revision = 0;
+    return writes.flatMap(({ id, values }) => {
+      if (values.size > 0) revision += 1;
+      return [...values].map(([key, size]): Change => {
+        const [namespace, name] = placeOf(key);
+        const shared = { resourceType: 'widget', namespace, name, resourceVersion: `${revision}`, resume: `${revision}`, source: `w${id}` };
+        const metadata = { namespace, name, uid: name, resourceVersion: `${revision}`, labels: { l: `l${size % 3}` } };
+        return { type: size === 0 ? 'DELETED' : 'CREATED', ...shared, resource: { metadata, spec: { size } } };
+      });
+    });
+  };
+  const check = (...writes: Written[]): void => checkTransactions({ writes }, logOf(writes));
+  const a = { key: 'prod/a' };
+  const b = { key: 'prod/b' };
+  const prod = { namespace: 'prod' };
+  const first = write(1, { 'prod/a': 1, 'prod/b': 2 });
+
+  it('accepts what has seen one state', () => {
+    const looked = [view(a, { 'prod/a': 1 }), view(prod, { 'prod/a': 1, 'prod/b': 2 }), view({ labelSelector: 'l=l2' }, { 'prod/b': 2 })];
+    check(first, write(2, { 'dev/c': 3 }, { views: looked }));
+    check(first, write(2, { 'prod/a': 0 }, { views: [view(a, { 'prod/a': 1 }), view(a, {}, true), view(prod, { 'prod/b': 2 }, true)] }));
+    check(first, write(2, {}, { views: looked }), write(3, { 'prod/a': 4 }));
+    // Under way while another one was committed: the state before it is as good as the one behind it.
+    for (const seen of [1, 4])
+      check(first, write(2, {}, { called: 25, returned: 45, views: [view(a, { 'prod/a': seen })] }), write(3, { 'prod/a': 4 }));
+    // What lost to others, or never happened, may have seen anything.
+    for (const outcome of ['conflict', 'refused', 'unknown'] as const)
+      check(first, write(2, {}, { outcome, views: [view(a, { 'prod/a': 9 })] }));
+  });
+
+  it.each<[string, () => void]>([
+    [
+      'write skew: each of two read what the other wrote, as it was before',
+      () =>
+        check(
+          first,
+          write(2, { 'prod/a': 3 }, { called: 20, returned: 40, views: [view(a, { 'prod/a': 1 }), view(b, { 'prod/b': 2 })] }),
+          write(3, { 'prod/b': 4 }, { called: 21, returned: 41, views: [view(a, { 'prod/a': 1 }), view(b, { 'prod/b': 2 })] }),
+        ),
+    ],
+    [
+      'a phantom: a list without what was created before the commit',
+      () =>
+        check(
+          first,
+          write(2, { 'prod/c': 3 }, { called: 20, returned: 40 }),
+          write(3, { 'dev/d': 4 }, { called: 21, returned: 41, views: [view(prod, { 'prod/a': 1, 'prod/b': 2 })] }),
+        ),
+    ],
+    [
+      'a phantom: an absent object that was created before the commit',
+      () => check(first, write(2, { 'dev/d': 3 }, { views: [view(a, {})] })),
+    ],
+    [
+      'a phantom: a list by label without what came to match',
+      () =>
+        check(first, write(2, { 'prod/a': 5 }), write(3, { 'dev/d': 4 }, { views: [view({ labelSelector: 'l=l2' }, { 'prod/b': 2 })] })),
+    ],
+    [
+      'a list with what was removed before the commit',
+      () =>
+        check(
+          first,
+          write(2, { 'prod/b': 0 }, { called: 20, returned: 40 }),
+          write(3, { 'dev/d': 4 }, { called: 21, returned: 41, views: [view(prod, { 'prod/a': 1, 'prod/b': 2 })] }),
+        ),
+    ],
+    [
+      'a mixed snapshot: one object before another transaction and one behind it',
+      () =>
+        check(
+          first,
+          write(2, { 'prod/a': 3, 'prod/b': 4 }, { called: 20, returned: 40 }),
+          write(3, { 'dev/d': 5 }, { called: 21, returned: 41, views: [view(a, { 'prod/a': 1 }), view(b, { 'prod/b': 4 })] }),
+        ),
+    ],
+    [
+      'a mixed snapshot in what only reads',
+      () =>
+        check(
+          first,
+          write(2, { 'prod/a': 3, 'prod/b': 4 }, { called: 20, returned: 40 }),
+          write(3, {}, { called: 21, returned: 41, views: [view(a, { 'prod/a': 1 }), view(b, { 'prod/b': 4 })] }),
+        ),
+    ],
+    [
+      'a mixed snapshot of an object and a list',
+      () =>
+        check(
+          first,
+          write(2, { 'prod/a': 3 }, { called: 20, returned: 40 }),
+          write(3, {}, { called: 21, returned: 41, views: [view(a, { 'prod/a': 1 }), view(prod, { 'prod/a': 3, 'prod/b': 2 })] }),
+        ),
+    ],
+    [
+      'a state that was over before what only reads was called',
+      () => check(first, write(2, { 'prod/a': 3 }), write(3, {}, { views: [view(a, { 'prod/a': 1 })] })),
+    ],
+    [
+      'a state that came after what only reads had returned',
+      () => check(first, write(2, {}, { views: [view(a, { 'prod/a': 3 })] }), write(3, { 'prod/a': 3 })),
+    ],
+    ['a value that never was', () => check(first, write(2, { 'dev/d': 3 }, { views: [view(a, { 'prod/a': 9 })] }))],
+    ['own writes that were not seen', () => check(first, write(2, { 'prod/a': 3 }, { views: [view(a, { 'prod/a': 1 }, true)] }))],
+    ['own writes seen before they were made', () => check(first, write(2, { 'prod/a': 3 }, { views: [view(a, { 'prod/a': 3 })] }))],
+    [
+      'a mixed snapshot in what was in doubt and happened',
+      () => check(first, write(2, { 'dev/d': 3 }, { outcome: 'unknown', returned: Infinity, views: [view(a, { 'prod/a': 9 })] })),
+    ],
+  ])('finds %s', (_, found) => {
+    expect(found).toThrow(/w\d/);
   });
 });
 

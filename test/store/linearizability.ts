@@ -24,6 +24,8 @@ export type Operation = Common &
     | { readonly kind: 'create'; readonly outcome: 'ok' | 'exists' | 'unknown'; readonly value: number }
     | { readonly kind: 'put'; readonly outcome: 'ok' | 'missing' | 'unknown'; readonly value: number }
     | { readonly kind: 'delete'; readonly outcome: 'ok' | 'missing' | 'unknown'; readonly read: number }
+    /** Writes whatever the register holds. */
+    | { readonly kind: 'set'; readonly outcome: 'ok' | 'unknown'; readonly value: number }
     /** Writes if the register holds `expected`. */
     | {
         readonly kind: 'cas';
@@ -46,6 +48,8 @@ function step(state: number, operation: Operation): number | undefined {
     case 'put':
       if (outcome === 'unknown') return state === ABSENT ? state : operation.value;
       return state === ABSENT ? undefined : operation.value;
+    case 'set':
+      return operation.value;
     case 'delete':
       if (outcome === 'unknown') return ABSENT;
       return state === operation.read && state !== ABSENT ? ABSENT : undefined;

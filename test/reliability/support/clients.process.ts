@@ -11,7 +11,8 @@ import { Widget } from '../../../src/testing/conformance/store-widget.js';
 import { seededRandom } from '../../../src/testing/index.js';
 import type { SeededRandom } from '../../../src/testing/index.js';
 import { ABSENT } from '../../store/linearizability.js';
-import { CLIENTS, KEYS, placeOf } from './killed-lines.js';
+import { holding, placeOf, planTransaction, runTransaction } from '../../store/random-transactions.js';
+import { CLIENTS, KEYS } from './killed-lines.js';
 import type { Line } from './killed-lines.js';
 
 const [, , path, life, seed] = process.argv as [string, string, string, string, string];
@@ -37,7 +38,6 @@ const newId = (): number => Number(life) * 1_000_000 + (ids += 1);
 const sourceOf = (id: number): string => `w${id}`;
 /** No value is written twice, by any life; a widget is no larger than a million. */
 const newValue = (): number => Number(life) * 40_000 + (values += 1);
-const holding = (size: number): { spec: { size: number } } => ({ spec: { size } });
 
 async function readOf(verbs: StoreVerbs, key: string): Promise<Widget | undefined> {
   try {
@@ -111,10 +111,11 @@ async function one(client: number, random: SeededRandom): Promise<void> {
     if (found === undefined) return;
     const value = newValue();
     const { resourceVersion } = found.metadata;
+    const body = holding(value);
     const swap = newId();
     await told(
       { is: 'call', id: swap, client, kind: 'cas', keys: [key], values: [value], reads: [found.spec.size] },
-      () => store.update(Widget, ...placeOf(key), { metadata: { resourceVersion }, ...holding(value) }, { source: sourceOf(swap) }),
+      () => store.update(Widget, ...placeOf(key), { ...body, metadata: { ...body.metadata, resourceVersion } }, { source: sourceOf(swap) }),
       revisionOf,
     );
   } else if (dice < 94) await transact(call, random);
@@ -130,30 +131,18 @@ async function one(client: number, random: SeededRandom): Promise<void> {
   }
 }
 
-/** Reads two keys and writes both. What a run has read and is about to write is said before it can be committed. */
+/** What a run has seen and is about to write is said before it can be committed. */
 async function transact(call: { is: 'call'; id: number; client: number }, random: SeededRandom): Promise<void> {
-  const first = random.below(KEYS.length);
-  const keys = [KEYS[first]!, KEYS[(first + 1 + random.below(KEYS.length - 1)) % KEYS.length]!];
-  const fresh = keys.map(newValue);
-  const removes = random.below(4) === 0;
+  const plan = planTransaction(random, KEYS, newValue);
+  // Between looks the others have a turn: states of different moments are there to be mixed.
+  const pause = random.below(3) === 0 ? (): Promise<void> => store.deps.scheduler.turn() : undefined;
   await told(
-    { ...call, kind: 'transaction', keys },
+    { ...call, kind: 'transaction', keys: [] },
     () =>
-      store.transaction(
-        async (tx) => {
-          const reads: number[] = [];
-          for (const key of keys) reads.push((await readOf(tx, key))?.spec.size ?? ABSENT);
-          const written = fresh.map((value, index) => (removes && index === 0 ? ABSENT : value));
-          for (const [index, key] of keys.entries()) {
-            const value = written[index]!;
-            if (value === ABSENT && reads[index] !== ABSENT) await tx.delete(Widget, ...placeOf(key));
-            else if (value !== ABSENT && reads[index] === ABSENT) await tx.create(Widget, ...placeOf(key), holding(value));
-            else if (value !== ABSENT) await tx.update(Widget, ...placeOf(key), holding(value));
-          }
-          say({ is: 'plan', id: call.id, reads, values: written });
-        },
-        { source: sourceOf(call.id), retries: 20 },
-      ),
+      store.transaction(async (tx) => say({ is: 'plan', id: call.id, run: await runTransaction(tx, plan, pause) }), {
+        source: sourceOf(call.id),
+        retries: 20,
+      }),
     () => ({}),
   );
 }

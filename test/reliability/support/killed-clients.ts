@@ -13,7 +13,8 @@ import { checkHistory } from '../../store/history-checks.js';
 import type { Listed, Written } from '../../store/history-checks.js';
 import { ABSENT } from '../../store/linearizability.js';
 import type { Operation } from '../../store/linearizability.js';
-import { KEYS, placeOf } from './killed-lines.js';
+import { changesOf, placeOf } from '../../store/random-transactions.js';
+import { KEYS } from './killed-lines.js';
 import type { Line } from './killed-lines.js';
 
 const CHILD = fileURLToPath(new URL('clients.process.ts', import.meta.url));
@@ -123,27 +124,26 @@ function recordOf(asked: readonly Asked[]): { operations: Operation[]; writes: W
       }
       continue;
     }
-    // A transaction that had not come to the end of a run has written nothing; nor has one that lost to others in each.
-    const values = kind === 'transaction' ? plan?.values : call.values;
-    const reads = kind === 'transaction' ? plan?.reads : call.reads;
-    const happens = values !== undefined && !(kind === 'transaction' && outcome === 'conflict');
-    const written = (values ?? []).map((value, index) => [keys[index]!, value] as const);
-    const changes = kind === 'transaction' ? written.filter(([, value], index) => value !== ABSENT || reads![index] !== ABSENT) : written;
-    writes.push({
-      id: call.id,
-      called,
-      returned,
-      outcome: happens ? outcome : 'refused',
-      revision: answer?.revision,
-      values: new Map(changes),
-    });
-    if (!happens) continue;
     if (kind === 'transaction') {
-      for (const [index, key] of keys.entries()) tell({ key, kind: 'cas', outcome, expected: reads![index], value: values[index] });
-    } else {
-      const [key] = keys;
-      tell({ key, kind, outcome, value: values[0], read: answer?.reads?.[0], expected: reads?.[0] });
+      // One that had not come to the end of a run has written nothing; nor has one that lost to others in each.
+      const run = outcome === 'conflict' ? undefined : plan?.run;
+      writes.push({
+        id: call.id,
+        called,
+        returned,
+        outcome: run === undefined ? 'refused' : outcome,
+        revision: undefined,
+        values: run === undefined ? new Map() : changesOf(run),
+        views: run?.views ?? [],
+      });
+      for (const { key, expected, value } of run?.writes ?? [])
+        tell({ key, outcome, value, ...(expected === undefined ? { kind: 'set' } : { kind: 'cas', expected }) });
+      continue;
     }
+    const [key] = keys;
+    const [value] = call.values!;
+    writes.push({ id: call.id, called, returned, outcome, revision: answer?.revision, values: new Map([[key!, value!]]) });
+    tell({ key, kind, outcome, value, read: answer?.reads?.[0], expected: call.reads?.[0] });
   }
   return { operations, writes, lists };
 }

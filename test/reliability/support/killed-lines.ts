@@ -3,10 +3,10 @@
  */
 import type { Outcome } from '../../store/history-checks.js';
 import type { Operation } from '../../store/linearizability.js';
+import type { Run } from '../../store/random-transactions.js';
 
 export const CLIENTS = 8;
 export const KEYS: readonly string[] = Array.from({ length: 10 }, (_, index) => `${index % 2 === 0 ? 'prod' : 'dev'}/k${index >> 1}`);
-export const placeOf = (key: string): [namespace: string, name: string] => key.split('/') as [string, string];
 
 /** What the child says. Of several keys, the values and reads are in their order; `ABSENT` for nothing. */
 export type Line =
@@ -20,8 +20,8 @@ export type Line =
       /** What a compare-and-swap rests on. */
       readonly reads?: readonly number[];
     }
-  /** The last run of a transaction: what it has read, and what it writes. */
-  | { readonly is: 'plan'; readonly id: number; readonly reads: readonly number[]; readonly values: readonly number[] }
+  /** The last run of a transaction: what it has seen, and what it writes. */
+  | { readonly is: 'plan'; readonly id: number; readonly run: Run }
   | {
       readonly is: 'answer';
       readonly id: number;
