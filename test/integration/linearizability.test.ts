@@ -10,7 +10,7 @@ describe('clients of a process that is killed again and again', () => {
     const path = await mkdtemp(join(tmpdir(), 'rune-clients-'));
     try {
       let life = 0;
-      const { lives, operations, inDoubt } = await killedClients(path, {
+      const { lives, operations, inDoubt, events, resumed } = await killedClients(path, {
         seed: 1,
         lives: 4,
         lifeMs: () => [30, 400, 90, 250][life++ % 4]!,
@@ -18,6 +18,8 @@ describe('clients of a process that is killed again and again', () => {
       expect(lives).toBe(4);
       expect(operations).toBeGreaterThan(40);
       expect(inDoubt).toBeGreaterThan(0);
+      expect(Math.min(...events)).toBeGreaterThan(10);
+      expect(Math.max(...resumed)).toBe(4);
     } finally {
       await rm(path, { recursive: true, force: true });
     }

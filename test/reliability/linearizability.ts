@@ -82,8 +82,13 @@ const onLmdb = (seed: number): Promise<string> =>
 
 const killed = (seed: number): Promise<string> =>
   inDirectory(async (path) => {
-    const { operations: done, inDoubt } = await killedClients(path, { seed, lives: 5, lifeMs: () => 20 + Math.random() * 600 });
-    return `${done} operations in 5 lives, ${inDoubt} in doubt`;
+    const {
+      operations: done,
+      inDoubt,
+      events,
+      resumed,
+    } = await killedClients(path, { seed, lives: 5, lifeMs: () => 20 + Math.random() * 600 });
+    return `${done} operations in 5 lives, ${inDoubt} in doubt; ${events.length} watchers told ${events.join(', ')} events, resumed ${resumed.join(', ')} times`;
   });
 
 let done = 0;

@@ -1,7 +1,7 @@
 /**
  * The process that is killed while its clients put, get, delete, compare-and-swap, list and run transactions on a few keys. A
  * line on the pipe for each call, before it is made, and for each answer, after it came. Arguments: the directory, the life,
- * the seed.
+ * the seed, and from where each watcher goes on.
  */
 import { writeSync } from 'node:fs';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../src/schemas/index.js';
@@ -12,10 +12,11 @@ import { seededRandom } from '../../../src/testing/index.js';
 import type { SeededRandom } from '../../../src/testing/index.js';
 import { ABSENT } from '../../store/linearizability.js';
 import { holding, placeOf, planTransaction, runTransaction } from '../../store/random-transactions.js';
-import { CLIENTS, KEYS } from './killed-lines.js';
+import { CLIENTS, KEYS, WATCHERS, watchAs } from './killed-lines.js';
 import type { Line } from './killed-lines.js';
 
-const [, , path, life, seed] = process.argv as [string, string, string, string, string];
+const [, , path, life, seed, resume] = process.argv as [string, string, string, string, string, string];
+const resumes = JSON.parse(resume) as Readonly<Record<string, string | undefined>>;
 const store = await openStore({ engine: lmdbEngine({ path }), window: { time: '24h', bytes: 8 * 1024 ** 3 } });
 
 /** Handed to the pipe before anything else happens; the semicolon tells a whole line from a cut one. */
@@ -147,10 +148,16 @@ async function transact(call: { is: 'call'; id: number; client: number }, random
   );
 }
 
+/** Says every event once it was handed out. */
+async function follow(watcher: string): Promise<void> {
+  for await (const event of watchAs(store, watcher, resumes[watcher])) say({ is: 'event', watcher, event });
+}
+
 say('ready');
-await Promise.all(
-  Array.from({ length: CLIENTS }, async (_, client) => {
+await Promise.all([
+  ...Object.keys(WATCHERS).map(follow),
+  ...Array.from({ length: CLIENTS }, async (_, client) => {
     const random = seededRandom(Number(seed) * 1000 + Number(life), `client ${client}`);
     for (;;) await one(client, random);
   }),
-);
+]);

@@ -1,6 +1,6 @@
 /**
- * Clients in a process of their own that is killed again and again, on one directory; and the check that all they were told,
- * over all its lives, is linearizable, and is what the log says.
+ * Clients and watchers in a process of their own that is killed again and again, on one directory; and the check that all they
+ * were told, over all its lives, is linearizable, and is what the log says.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -9,12 +9,14 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { bundle } from '../../../scripts/run-script.js';
 import { lmdbEngine, openStore } from '../../../src/store/index.js';
+import type { Store } from '../../../src/store/index.js';
 import { checkHistory } from '../../store/history-checks.js';
 import type { Listed, Written } from '../../store/history-checks.js';
 import { ABSENT } from '../../store/linearizability.js';
 import type { Operation } from '../../store/linearizability.js';
 import { changesOf, placeOf } from '../../store/random-transactions.js';
-import { KEYS } from './killed-lines.js';
+import type { Event, Stream } from '../../store/watch-validators.js';
+import { KEYS, WATCHERS, watchAs } from './killed-lines.js';
 import type { Line } from './killed-lines.js';
 
 const CHILD = fileURLToPath(new URL('clients.process.ts', import.meta.url));
@@ -32,6 +34,9 @@ export interface KilledReport {
   readonly operations: number;
   /** Writes that were on their way when a kill came, and those of them that had happened. */
   readonly inDoubt: number;
+  /** For each watcher: what it was told over all lives, and how often it went on where the one before it was. */
+  readonly events: readonly number[];
+  readonly resumed: readonly number[];
 }
 
 /** Runs `lives` lives, 20 at most, of `lifeMs` each, and checks all of it. */
@@ -40,12 +45,21 @@ export async function killedClients(
   options: { readonly seed: number; readonly lives: number; readonly lifeMs: () => number },
 ): Promise<KilledReport> {
   const asked: Asked[] = [];
+  const followed: Followed[] = Object.keys(WATCHERS).map((name) => ({ name, events: [], cuts: [], resume: undefined }));
   let clock = 0;
   const child = await bundle(CHILD, 'reliability-clients');
   for (let life = 1; life <= options.lives; life += 1) {
     const open = new Map<number, Asked>();
-    await live([child, path, String(life), String(options.seed)], options.lifeMs(), (line) => {
+    const resumes = Object.fromEntries(followed.map(({ name, resume }) => [name, resume]));
+    await live([child, path, String(life), String(options.seed), JSON.stringify(resumes)], options.lifeMs(), (line) => {
       clock += 1;
+      if (line.is === 'event') {
+        hear(
+          followed.find(({ name }) => name === line.watcher)!,
+          line.event,
+        );
+        return;
+      }
       if (line.is === 'call') {
         const each: Asked = { call: line, called: clock, plan: undefined, answer: undefined, returned: Infinity };
         open.set(line.id, each);
@@ -63,6 +77,7 @@ export async function killedClients(
     clock += 1;
     // What a dead process has not done by now it never will.
     for (const each of open.values()) each.returned = clock;
+    followed.forEach(cutOff);
   }
   await using store = await openStore({ engine: lmdbEngine({ path }) });
   const { operations, writes, lists } = recordOf(asked);
@@ -73,9 +88,45 @@ export async function killedClients(
     const read = (found?.['spec'] as { size: number } | undefined)?.size ?? ABSENT;
     operations.push({ id: clock, client: -1, key, called: clock - 1, returned: clock, kind: 'get', outcome: 'ok', read });
   }
-  await checkHistory({ operations, writes, lists, streams: [] }, { store, seed: options.seed });
+  const streams = await Promise.all(followed.map((each) => goOn(store, each)));
+  await checkHistory({ operations, writes, lists, streams }, { store, seed: options.seed });
   assert.deepEqual((await store.verify()).problems, []);
-  return { lives: options.lives, operations: operations.length, inDoubt: writes.filter(({ outcome }) => outcome === 'unknown').length };
+  return {
+    lives: options.lives,
+    operations: operations.length,
+    inDoubt: writes.filter(({ outcome }) => outcome === 'unknown').length,
+    events: streams.map(({ events }) => events.length),
+    resumed: streams.map(({ cuts }) => cuts.length),
+  };
+}
+
+/** What a watcher was told over all the lives, and the token of the last event that went into it. */
+interface Followed {
+  readonly name: string;
+  readonly events: Event[];
+  readonly cuts: number[];
+  resume: string | undefined;
+}
+
+function hear(followed: Followed, event: Event): void {
+  followed.events.push(event);
+  if (event.resume !== 'initial') followed.resume = event.resume;
+}
+
+/** The watcher is gone. What its last token has not passed is told again: an initial list, the first events of a transaction. */
+function cutOff({ events, cuts, resume }: Followed): void {
+  while (events.length > 0 && (resume === undefined || Number(events.at(-1)!.resourceVersion) > Number(resume))) events.pop();
+  if (resume !== undefined) cuts.push(events.length);
+}
+
+/** This process takes over where the watcher was, up to the end of the log. */
+async function goOn(store: Store, followed: Followed): Promise<Stream> {
+  await using watch = watchAs(store, followed.name, followed.resume);
+  // Caught up with the log, it tells that by a bookmark, if by nothing else.
+  while (Number(watch.progress) < Number(store.revision)) hear(followed, (await watch.next()).value);
+  const { name, events, cuts } = followed;
+  const { namespace, labelSelector, initial } = WATCHERS[name]!;
+  return { name, namespace, labelSelector, since: initial === true ? undefined : 0, events, cuts };
 }
 
 async function live(args: readonly string[], lifeMs: number, hear: (line: Line) => void): Promise<void> {
