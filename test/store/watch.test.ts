@@ -138,6 +138,47 @@ describe('a stalled watcher', () => {
   });
 });
 
+describe('watchers that are behind', () => {
+  it('go on side by side, a slice each, and the event loop turns between the slices', async () => {
+    const WATCHERS = 5;
+    const REVISIONS = 2560;
+    const SLICE = 256;
+    await using store = await openStore({ engine: memoryEngine(), ring: { events: 16 } });
+    await store.create('plain', 'prod', 'a', { n: -1 });
+    const since = store.revision;
+    await Promise.all(Array.from({ length: REVISIONS }, (_, n) => store.update('plain', 'prod', 'a', { n })));
+    const told = Array.from({ length: WATCHERS }, () => 0);
+    let widest = 0;
+    let inOneTurn = 0;
+    let mostInOneTurn = 0;
+    let turns = 0;
+    let over = false;
+    const turning = (async () => {
+      while (!over) {
+        await store.deps.scheduler.turn();
+        turns += 1;
+        inOneTurn = 0;
+      }
+    })();
+    await Promise.all(
+      told.map(async (_, index) => {
+        await using watch = store.watch('plain', 'prod', { since });
+        while (told[index]! < REVISIONS) {
+          expect((await watch.next()).value).toMatchObject({ type: 'UPDATED', resource: { n: told[index] } });
+          told[index]! += 1;
+          widest = Math.max(widest, Math.max(...told) - Math.min(...told));
+          mostInOneTurn = Math.max(mostInOneTurn, (inOneTurn += 1));
+        }
+      }),
+    );
+    over = true;
+    await turning;
+    expect(widest, 'how far one is ahead of another').toBeLessThanOrEqual(2 * SLICE);
+    expect(mostInOneTurn, 'what is handed out in one turn').toBeLessThanOrEqual(WATCHERS * SLICE);
+    expect(turns, 'turns of the event loop meanwhile').toBeGreaterThanOrEqual(REVISIONS / SLICE);
+  });
+});
+
 describe.each(engines)('a watch on the %s engine', (engine) => {
   it(
     'that begins while writes are on their way hears of them with what they replaced',
