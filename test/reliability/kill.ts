@@ -1,6 +1,6 @@
 /**
- * SIGKILL at random moments under load: nothing acknowledged is lost, no transaction is half there, the revision never falls,
- * a watch resumes, `verify()` is clean, and no opening takes half a second.
+ * SIGKILL at random moments under load: nothing acknowledged is lost, no transaction is half there, the objects are what all writes
+ * together lead to, the revision never falls, a watch resumes, `verify()` is clean, and no opening takes half a second.
  *
  * `npm run reliability -- kill --minutes N [--cycles 200]`; ends when either is over.
  */
@@ -26,7 +26,7 @@ try {
 }
 const { cycles: done, acknowledged, unacknowledged, slowestOpenMs, watched } = ledger.report;
 process.stdout.write(
-  `${done} kills, ${acknowledged} acknowledged writes: 0 lost, 0 half transactions, the revision never fell; ${unacknowledged} had happened unacknowledged; ` +
+  `${done} kills, ${acknowledged} acknowledged writes: 0 lost, 0 half transactions, every object as they left it, the revision never fell; ${unacknowledged} had happened unacknowledged; ` +
     `${watched} events watched over all kills without a gap; slowest opening ${slowestOpenMs.toFixed(0)} ms\n`,
 );
 assert.ok(slowestOpenMs < 500, `the slowest opening took ${slowestOpenMs.toFixed(0)} ms, 500 allowed`);

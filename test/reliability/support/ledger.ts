@@ -15,6 +15,9 @@ const CHILD = fileURLToPath(new URL('writers.process.ts', import.meta.url));
 /** So often everything is compacted, so that a check costs the same after two hundred kills as after two. */
 const COMPACT_EVERY = 10;
 
+/** What a removal writes. */
+const REMOVED = 0;
+
 /** A write that the store acknowledged. */
 interface Acknowledged {
   /** `writer.number`: also the source of the write. */
@@ -46,6 +49,8 @@ export class Ledger {
   readonly #path: string;
   /** All that was ever acknowledged. */
   readonly #told = new Map<string, Acknowledged>();
+  /** Each object as all of that left it: what was acknowledged as it was told, what was in doubt as the log has it. */
+  readonly #objects = new Map<string, { readonly n: number; readonly revision: number }>();
   /** What the child's watcher told, over all its lives; each life resumes from the last line of the one before. */
   readonly #watched: Seen[] = [];
   readonly #log: Seen[] = [];
@@ -125,7 +130,7 @@ export class Ledger {
       assert.ok(revisions.get(id) === undefined || revisions.get(id) === revision, `${id} happened twice`);
       revisions.set(id, revision);
       const values = byId.get(id) ?? new Map<string, number>();
-      byId.set(id, values.set(event.name, event.type === 'DELETED' ? 0 : (event.resource['n'] as number)));
+      byId.set(id, values.set(event.name, event.type === 'DELETED' ? REMOVED : (event.resource['n'] as number)));
     }
     assert.equal(last, now, 'the log reaches up to the revision');
     // 0 lost: each acknowledged write of this cycle is in the log, at the revision that was told, whole.
@@ -134,6 +139,7 @@ export class Ledger {
       assert.equal(revisions.get(id), revision, `${id} was acknowledged at ${revision}`);
       assert.deepEqual(Object.fromEntries(byId.get(id)!), values, `${id} is whole`);
     }
+    await this.#checkObjects(store, revisions, byId);
     // No half transaction among those that nobody was told of either.
     for (const [id, values] of byId) {
       if (this.#told.has(id)) continue;
@@ -148,6 +154,32 @@ export class Ledger {
     const { problems } = await store.verify();
     assert.deepEqual(problems, [], 'verify() is clean');
     this.#revision = now;
+  }
+
+  /** What is there is the fold of every acknowledged write and of what happened though nobody was told, to the last object. */
+  async #checkObjects(
+    store: Store,
+    revisions: ReadonlyMap<string, number>,
+    byId: ReadonlyMap<string, ReadonlyMap<string, number>>,
+  ): Promise<void> {
+    const happened = [...revisions].map(([id, logged]) => {
+      const told = this.#told.get(id);
+      return { revision: told?.revision ?? logged, values: told === undefined ? [...byId.get(id)!] : Object.entries(told.values) };
+    });
+    for (const { revision, values } of happened.toSorted((a, b) => a.revision - b.revision)) {
+      for (const [name, n] of values) {
+        if (n === REMOVED) this.#objects.delete(name);
+        else this.#objects.set(name, { n, revision });
+      }
+    }
+    const { items } = await store.list('plain', 'prod');
+    assert.deepEqual(
+      Object.fromEntries(
+        items.map(({ metadata, ...rest }) => [metadata.name, { n: rest['n'], revision: Number(metadata.resourceVersion) }]),
+      ),
+      Object.fromEntries(this.#objects),
+      'the objects are what all writes together lead to',
+    );
   }
 
   /** This process goes on where the watcher of the dead one was: it is told the rest, and nothing else. `stays`: the next one goes on behind it. */
