@@ -2,10 +2,11 @@
  * 10,000 random interleavings of writers and watchers with bookmarks: a bookmark at R never comes before an event up to R, nor
  * after one beyond it, and an initial list ends once.
  *
- * `npm run reliability -- bookmarks --minutes N [--runs 10000] [--seed 1]`; ends early when the minutes are over.
+ * `npm run reliability -- bookmarks --minutes N [--runs 10000] [--seed 1]`; fails when the minutes are over before.
  */
 import { parseArgs } from 'node:util';
 import { bookmarks } from './support/bookmarks.js';
+import { demand } from './support/quantity.js';
 
 const { values } = parseArgs({
   options: {
@@ -25,3 +26,4 @@ while (total.runs < Number(values.runs) && Date.now() < until) {
 process.stdout.write(
   `${total.runs} of ${values.runs} interleavings, ${total.marks} bookmarks among ${total.events} events: each in its place\n`,
 );
+demand('interleavings', { done: total.runs, asked: Number(values.runs) });

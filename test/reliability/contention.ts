@@ -2,7 +2,7 @@
  * 64 writers on one object: 10,000 updates through `repo.mutate`, through `modify` and through transactions, exact each time,
  * and in time that grows with the number of updates and not with its square.
  *
- * `npm run reliability -- contention --minutes N [--updates 10000] [--writers 64]`
+ * `npm run reliability -- contention --minutes N [--updates 10000] [--writers 64]`; no way is begun when the minutes are over, and then it fails.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { contend, ways } from './support/contend.js';
+import { demand } from './support/quantity.js';
 
 const { values } = parseArgs({
   options: {
@@ -22,6 +23,7 @@ const updates = Number(values.updates);
 const writers = Number(values.writers);
 const until = Date.now() + Number(values.minutes) * 60_000;
 
+let done = 0;
 for (const way of ways) {
   if (Date.now() > until) break;
   const path = await mkdtemp(join(tmpdir(), 'rune-contention-'));
@@ -41,7 +43,9 @@ for (const way of ways) {
       `${way}: ${updates} updates by ${writers} writers in ${(whole.ms / 1000).toFixed(1)} s (${Math.round((updates * 1000) / whole.ms)}/s), exact; at most ${whole.attempts} attempts; ${growth.toFixed(1)} times as long as a quarter of them\n`,
     );
     assert.ok(growth < 8, `${way}: linear would be 4 times, quadratic 16 times; it is ${growth.toFixed(1)}`);
+    done += 1;
   } finally {
     await rm(path, { recursive: true, force: true });
   }
 }
+demand('ways to update', { done, asked: ways.length });

@@ -2,10 +2,11 @@
  * An hour of virtual time with random faults (watch cuts, conflicts, throws, timeouts, slow handlers, lost leases, kills), over
  * many seeds: always converges, never two runs of one key, nothing left running after the stop.
  *
- * `npm run reliability -- hour --minutes N [--seeds 100] [--from 1]`; ends when either is over.
+ * `npm run reliability -- hour --minutes N [--seeds 100] [--from 1]`; ends when either is over, and fails when it was not the seeds.
  */
 import { parseArgs } from 'node:util';
 import { hourOfFaults } from '../controller/support/hour-of-faults.js';
+import { demand } from './support/quantity.js';
 
 const { values } = parseArgs({
   options: {
@@ -34,3 +35,4 @@ process.stdout.write(`${JSON.stringify({ ...sums, faults })}\n`);
 process.stdout.write(
   `${sums.hours} hours of ${seeds}: ${process.exitCode === 1 ? 'NOT ALL' : 'all'} converged, never two runs of one key, nothing left after the stop\n`,
 );
+demand('hours', { done: sums.hours, asked: seeds });

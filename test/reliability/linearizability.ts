@@ -3,7 +3,7 @@
  * 10 keys on memory, in virtual time, with failing commits and clients that give up; the same on LMDB, whose commits fail and
  * whose engine is opened again; and clients on LMDB in a process that is killed five times.
  *
- * `npm run reliability -- linearizability --minutes N [--runs 100] [--operations 2000] [--seed 1]`; ends early when the minutes are over.
+ * `npm run reliability -- linearizability --minutes N [--runs 100] [--operations 2000] [--seed 1]`; fails when the minutes are over before.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { faultySource } from '../store/faulty-source.js';
 import { History } from '../store/histories.js';
 import { pumped } from '../store/repos/setup.js';
 import { killedClients } from './support/killed-clients.js';
+import { demand } from './support/quantity.js';
 
 const { values } = parseArgs({
   options: {
@@ -102,3 +103,4 @@ for (let run = 0; run < runs && Date.now() < until; run += 1) {
   done += 1;
 }
 process.stdout.write(`${done} of ${runs} seeds of ${operations} operations: no violation\n`);
+demand('seeds', { done, asked: runs });
