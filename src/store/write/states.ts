@@ -91,6 +91,8 @@ interface Mark {
 
 export class States {
   readonly #tentative = new Map<string, KeyState>();
+  /** What a tentative state was planned on and is on its way still, oldest first: taken back, it leaves that to be true. */
+  readonly #beneath = new Map<string, KeyState[]>();
   /** Two generations: what was not written again while the younger one filled up is dropped with the older. */
   #recent = new Map<string, KeyState>();
   #older = new Map<string, KeyState>();
@@ -152,6 +154,8 @@ export class States {
     this.#epoch += 1;
     for (const { id, write, form, version } of planned.writes) {
       const { key } = write;
+      const before = this.#tentative.get(id);
+      if (before !== undefined) this.#bury(id, before);
       this.#tentative.set(id, { id, key, origin: planned, form, version: form === undefined ? 0 : version, at: 0 });
       for (const mark of this.#marksOf(key)) mark.planned = planned;
     }
@@ -161,7 +165,7 @@ export class States {
   unplan(planned: Planned): void {
     this.#epoch += 1;
     for (const { id, write } of planned.writes) {
-      if (this.#tentative.get(id)?.origin === planned) this.#tentative.delete(id);
+      this.#settle(id, planned);
       this.#recent.delete(id);
       this.#older.delete(id);
       for (const mark of this.#marksOf(write.key)) if (mark.planned === planned) mark.planned = undefined;
@@ -172,7 +176,7 @@ export class States {
   commit(planned: Planned): void {
     this.#epoch += 1;
     for (const { id, write, form, version } of planned.writes) {
-      if (this.#tentative.get(id)?.origin === planned) this.#tentative.delete(id);
+      this.#settle(id, planned);
       for (const mark of this.#marksOf(write.key)) if (mark.planned === planned) mark.planned = undefined;
       this.#remember(id, write.key, form, planned.revision, version);
     }
@@ -203,6 +207,7 @@ export class States {
   clear(): void {
     this.#epoch += 1;
     this.#tentative.clear();
+    this.#beneath.clear();
     this.#recent.clear();
     this.#older.clear();
     for (const mark of this.#marks.values()) mark.planned = undefined;
@@ -228,6 +233,26 @@ export class States {
       const state = this.#older.get(pinned) ?? dropped.get(pinned);
       if (state !== undefined) this.#recent.set(pinned, state);
     }
+  }
+
+  #bury(id: string, state: KeyState): void {
+    const beneath = this.#beneath.get(id);
+    if (beneath === undefined) this.#beneath.set(id, [state]);
+    else beneath.push(state);
+  }
+
+  /** A request is not on its way any more: what it made of a key is tentative no longer, be it the newest or beneath. */
+  #settle(id: string, planned: Planned): void {
+    const beneath = this.#beneath.get(id);
+    if (this.#tentative.get(id)?.origin === planned) {
+      const before = beneath?.pop();
+      if (before === undefined) this.#tentative.delete(id);
+      else this.#tentative.set(id, before);
+    } else if (beneath !== undefined) {
+      const at = beneath.findIndex(({ origin }) => origin === planned);
+      if (at >= 0) beneath.splice(at, 1);
+    }
+    if (beneath?.length === 0) this.#beneath.delete(id);
   }
 
   /** The marks of all prefixes that a key is under. */
