@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatRef, InvalidRefError, parseRef, type Ref, type RefInput } from '../../src/schemas/index.js';
-import { hostileText, namespaceName, objectName, typeName } from './arbitraries.js';
+import { anyRef } from './any-input.js';
+import { namespaceName, objectName, typeName } from './arbitraries.js';
 
 const freeText = fc
   .oneof(
@@ -115,21 +116,7 @@ describe('parseRef', () => {
   });
 
   it('answers any text with a reference that formats, or an InvalidRefError', () => {
-    const pieces = fc
-      .array(fc.oneof(hostileText, fc.constantFrom('secret', 'prod', 'db', 'id', '-')))
-      .map((parts) => `rune://${parts.join('/')}`);
-    fc.assert(
-      fc.property(fc.oneof(hostileText, pieces), (text) => {
-        try {
-          const ref = parseRef(text);
-          expect(parseRef(formatRef(ref))).toEqual(ref);
-        } catch (error) {
-          expect(error).toBeInstanceOf(InvalidRefError);
-          expect((error as Error).message).not.toMatch(/[\u0000-\u001f]/);
-        }
-      }),
-      { numRuns: 2000 },
-    );
+    expect(() => anyRef(2000)).not.toThrow();
   });
 
   it('answers anything else with an InvalidRefError', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cloneJson, ConflictError, InvalidError } from '../../../src/schemas/index.js';
 import { applyJsonPatch, MAX_JSON_PATCH_COPY, MAX_JSON_PATCH_OPERATIONS } from '../../../src/store/patch/index.js';
+import { anyJsonPatch } from './any-patch.js';
 
 type Outcome = { readonly expected: unknown } | { readonly fails: 'conflict' | 'invalid' };
 type Vector = { readonly title: string; readonly document: unknown; readonly patch: unknown } & Outcome;
@@ -314,50 +315,7 @@ describe('applyJsonPatch', () => {
   });
 
   it('throws nothing but its two errors, whatever it is given, and never pollutes a prototype (property)', () => {
-    const token = fc.constantFrom(
-      '',
-      'a',
-      'b',
-      '0',
-      '1',
-      '-',
-      '01',
-      '~0',
-      '~',
-      '__proto__',
-      'constructor',
-      'prototype',
-      'length',
-      'toString',
-    );
-    const path = fc.oneof(
-      fc.array(token, { maxLength: 4 }).map((tokens) => tokens.map((each) => `/${each}`).join('')),
-      fc.string(),
-      fc.constant(undefined),
-    );
-    const operation = fc.record(
-      {
-        op: fc.constantFrom('add', 'remove', 'replace', 'move', 'copy', 'test', 'other'),
-        path,
-        from: path,
-        value: fc.jsonValue(),
-      },
-      { requiredKeys: ['op'] },
-    );
-    const document = fc.oneof(fc.jsonValue(), fc.constant({ a: [{ b: 1 }, [2]], b: { a: null, '': 'x' } }));
-    fc.assert(
-      fc.property(document, fc.oneof(fc.array(operation, { maxLength: 5 }), fc.anything()), (start, patch) => {
-        const before = JSON.stringify(start);
-        try {
-          applyJsonPatch(start, patch);
-        } catch (error) {
-          expect(error instanceof InvalidError || error instanceof ConflictError).toBe(true);
-        }
-        expect(JSON.stringify(start)).toBe(before);
-        expect(Object.keys(Object.prototype)).toEqual([]);
-      }),
-      { numRuns: 1000 },
-    );
+    expect(() => anyJsonPatch(1000)).not.toThrow();
   });
 });
 
