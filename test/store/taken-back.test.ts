@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { isConflict } from '../../src/schemas/index.js';
 import { memoryEngine, openStore, sleep } from '../../src/store/index.js';
 import type { Store } from '../../src/store/index.js';
+import { keyId, prefixId } from '../../src/store/keys.js';
+import { Planned, States } from '../../src/store/write/states.js';
 import { virtualDeps } from '../../src/testing/index.js';
 import { pumped } from './repos/setup.js';
 
@@ -65,4 +67,24 @@ describe('a write that is taken back', () => {
       });
       expect(seen).toEqual([1, 1]);
     }));
+
+  it('leaves the newest of those on their way to be the last change of where it was', () => {
+    const states = new States();
+    const request = (name: string): Planned => {
+      const key = { type: 'plain', namespace: 'prod', name };
+      const write = { key, value: undefined, meta: { verb: 'delete' as const, uid: name, generation: 1, time: 0 } };
+      const planned = new Planned(name, [{ id: keyId(key), write, form: undefined, previous: undefined, version: 1 }], []);
+      states.plan(planned);
+      return planned;
+    };
+    const under = prefixId({ type: 'plain', namespace: 'prod' });
+    const [first, second, third] = ['a', 'b', 'a'].map(request);
+    states.unplan(third!);
+    expect(states.lastChange(under)).toBe(second);
+    expect(states.known(keyId({ type: 'plain', namespace: 'prod', name: 'a' }))?.origin).toBe(first);
+    states.unplan(second!);
+    expect(states.lastChange(under)).toBe(first);
+    states.unplan(first!);
+    expect(states.lastChange(under)).toBe(0);
+  });
 });

@@ -47,6 +47,8 @@ export class Planned {
   readonly bytes: number;
   state: 'planned' | 'committed' | 'failed' = 'planned';
   revision = 0;
+  /** The place among all that was ever planned. */
+  order = 0;
   /** The place in the batch under way, while it is being sent. */
   place = -1;
   #settled: (() => void)[] | undefined;
@@ -101,6 +103,7 @@ export class States {
   #lastKey: Pick<Key, 'type' | 'namespace'> = { type: '', namespace: '' };
   #lastMarks: readonly Mark[] = [];
   #epoch = 0;
+  #orders = 0;
   #jumps = 0;
   /** Nothing is known of what changed up to here. */
   #floor = 0;
@@ -152,6 +155,7 @@ export class States {
 
   plan(planned: Planned): void {
     this.#epoch += 1;
+    planned.order = this.#orders += 1;
     for (const { id, write, form, version } of planned.writes) {
       const { key } = write;
       const before = this.#tentative.get(id);
@@ -164,12 +168,26 @@ export class States {
   /** Takes a request back (it failed, or is to be planned again). */
   unplan(planned: Planned): void {
     this.#epoch += 1;
-    for (const { id, write } of planned.writes) {
+    for (const { id } of planned.writes) {
       this.#settle(id, planned);
       this.#recent.delete(id);
       this.#older.delete(id);
-      for (const mark of this.#marksOf(write.key)) if (mark.planned === planned) mark.planned = undefined;
     }
+    for (const { write } of planned.writes) {
+      const { type, namespace } = write.key;
+      const prefixes: readonly Prefix[] = [{}, { type }, { type, namespace }];
+      for (const [depth, mark] of this.#marksOf(write.key).entries())
+        if (mark.planned === planned) mark.planned = this.#newestUnder(prefixes[depth]!);
+    }
+  }
+
+  /** The newest request under a prefix that is on its way: whoever listed before it must not take an older one for the last change. */
+  #newestUnder(prefix: Prefix): Planned | undefined {
+    let newest: Planned | undefined;
+    for (const states of [this.#tentative.values(), ...this.#beneath.values()])
+      for (const { key, origin } of states)
+        if (typeof origin === 'object' && isUnder(key, prefix) && !(newest !== undefined && newest.order > origin.order)) newest = origin;
+    return newest;
   }
 
   /** Moves what a request planned to what is committed. */
