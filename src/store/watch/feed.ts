@@ -183,9 +183,14 @@ export class Feed {
 
   /** Jumps over revisions that are in the log alone, or not even there any more: the ring starts anew behind them. */
   reset(revision: number): void {
-    while (this.all.first !== undefined) this.#drop();
+    this.pass(revision);
     this.#skip(this.all);
     for (const lane of this.#lanes.values()) this.#skip(lane);
+  }
+
+  /** The same while nobody watches: there is no position to invalidate. */
+  pass(revision: number): void {
+    while (this.all.first !== undefined) this.#drop();
     this.#floor = revision;
     this.#visible = revision;
   }

@@ -420,9 +420,10 @@ export class CommitQueue {
     }
     this.#host.states.commit(planned);
     // With nobody to share the changes, whoever comes later finds them in the log.
-    if (this.#host.followed() && canTell(planned.writes))
-      this.#host.feed.append({ revision, events: planned.writes.map((write) => new CommittedEvent(write)) });
-    else this.#host.feed.reset(revision);
+    const { feed } = this.#host;
+    if (!this.#host.followed()) feed.pass(revision);
+    else if (canTell(planned.writes)) feed.append({ revision, events: planned.writes.map((write) => new CommittedEvent(write)) });
+    else feed.reset(revision);
   }
 
   /** A commit failed: what became of it is read from the log of a freshly opened engine. */

@@ -261,7 +261,7 @@ export class States {
 
   /** A request is not on its way any more: what it made of a key is tentative no longer, be it the newest or beneath. */
   #settle(id: string, planned: Planned): void {
-    const beneath = this.#beneath.get(id);
+    const beneath = this.#beneath.size === 0 ? undefined : this.#beneath.get(id);
     if (this.#tentative.get(id)?.origin === planned) {
       const before = beneath?.pop();
       if (before === undefined) this.#tentative.delete(id);
