@@ -68,17 +68,38 @@ describe('a write that is taken back', () => {
       expect(seen).toEqual([1, 1]);
     }));
 
+  /** Plans the removal of an object. */
+  const request = (states: States, name: string): Planned => {
+    const key = { type: 'plain', namespace: 'prod', name };
+    const write = { key, value: undefined, meta: { verb: 'delete' as const, uid: name, generation: 1, time: 0 } };
+    const planned = new Planned(name, [{ id: keyId(key), write, form: undefined, previous: undefined, version: 1 }], []);
+    states.plan(planned);
+    return planned;
+  };
+
+  it('that takes with it what a transaction would have told a change by has the transaction run again', () => {
+    const states = new States();
+    const id = keyId({ type: 'plain', namespace: 'prod', name: 'a' });
+    const changeAndTakeBack = (): void => {
+      const first = request(states, 'a');
+      first.revision = 1;
+      states.commit(first);
+      states.unplan(request(states, 'a'));
+    };
+    changeAndTakeBack();
+    expect(states.jumps).toBe(0);
+    states.pin(id);
+    changeAndTakeBack();
+    expect([states.jumps, states.known(id)]).toEqual([1, undefined]);
+    states.unpin(id);
+    changeAndTakeBack();
+    expect(states.jumps).toBe(1);
+  });
+
   it('leaves the newest of those on their way to be the last change of where it was', () => {
     const states = new States();
-    const request = (name: string): Planned => {
-      const key = { type: 'plain', namespace: 'prod', name };
-      const write = { key, value: undefined, meta: { verb: 'delete' as const, uid: name, generation: 1, time: 0 } };
-      const planned = new Planned(name, [{ id: keyId(key), write, form: undefined, previous: undefined, version: 1 }], []);
-      states.plan(planned);
-      return planned;
-    };
     const under = prefixId({ type: 'plain', namespace: 'prod' });
-    const [first, second, third] = ['a', 'b', 'a'].map(request);
+    const [first, second, third] = ['a', 'b', 'a'].map((name) => request(states, name));
     states.unplan(third!);
     expect(states.lastChange(under)).toBe(second);
     expect(states.known(keyId({ type: 'plain', namespace: 'prod', name: 'a' }))?.origin).toBe(first);

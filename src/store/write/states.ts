@@ -170,8 +170,10 @@ export class States {
     this.#epoch += 1;
     for (const { id } of planned.writes) {
       this.#settle(id, planned);
-      this.#recent.delete(id);
-      this.#older.delete(id);
+      const wasRecent = this.#recent.delete(id);
+      const wasOlder = this.#older.delete(id);
+      // A transaction that has read the state before could not tell any more that it has changed.
+      if ((wasRecent || wasOlder) && this.#pins.has(id)) this.#jumps += 1;
     }
     for (const { write } of planned.writes) {
       const { type, namespace } = write.key;
