@@ -32,9 +32,7 @@ function visitAt(holder: unknown, path: readonly string[], at: number, field: st
 export function sealedCauses(object: unknown, paths: readonly (readonly string[])[]): Cause[] {
   const causes: Cause[] = [];
   // Of what is as it should be no paths are made: each write comes here.
-  let isFound = false;
-  for (const path of paths) isFound ||= holdsSeal(object, path, 0);
-  if (!isFound) return causes;
+  if (!paths.some((path) => holdsSeal(object, path, 0))) return causes;
   visitSensitive(object, paths, (value, _holder, _key, field) => {
     if (!isSeal(value)) return;
     causes.push({

@@ -7,6 +7,7 @@
  * anybody can ask for, sees any of it.
  */
 import { isAscii } from 'node:buffer';
+import { isWellFormedText } from '../../schemas/index.js';
 
 /** Begins a list of texts; JSON of a list begins with a bracket. */
 const TEXTS = 'T';
@@ -20,7 +21,7 @@ export function textOf(values: readonly unknown[]): string {
   let texts = '';
   for (const value of values) {
     // A lone surrogate has no UTF-8; JSON escapes it.
-    if (typeof value !== 'string' || !isWellFormed(value)) return JSON.stringify(values);
+    if (typeof value !== 'string' || !isWellFormedText(value)) return JSON.stringify(values);
     lengths += `${value.length},`;
     texts += value;
   }
@@ -64,9 +65,4 @@ function readLengths(bytes: Buffer): { readonly lengths: readonly number[]; read
 
 function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= ZERO && byte <= ZERO + 9;
-}
-
-/** `String.prototype.isWellFormed` of ES2024, which Node 20 has and the compiler's library does not. */
-function isWellFormed(text: string): boolean {
-  return (text as string & { isWellFormed(): boolean }).isWellFormed();
 }
