@@ -96,6 +96,16 @@ describe('a write that is taken back', () => {
     expect(states.jumps).toBe(1);
   });
 
+  it('is not alone in that: a change of another process that cannot be opened is told as well', () => {
+    const states = new States();
+    const key = { type: 'plain', namespace: 'prod', name: 'a' };
+    states.forget(key, keyId(key), 6);
+    expect([states.jumps, states.lastChange(prefixId({ type: 'plain', namespace: 'prod' }))]).toEqual([0, 6]);
+    states.pin(keyId(key));
+    states.forget(key, keyId(key), 7);
+    expect(states.jumps).toBe(1);
+  });
+
   it('leaves the newest of those on their way to be the last change of where it was', () => {
     const states = new States();
     const under = prefixId({ type: 'plain', namespace: 'prod' });

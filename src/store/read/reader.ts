@@ -221,8 +221,8 @@ export class Reader {
     // May be called again for the same entries, when the engine fails half way through a page: it notes nothing.
     const open = (entry: Entry): Opened | Promise<Opened> =>
       info.sensitivePaths.length === 0 ? this.#open(info, entry) : this.#openChecked(info, entry, revision);
-    // What an index names is read in one go: what was written since is then looked through once.
-    const whole = index === undefined ? SLICE : undefined;
+    // What an index names is read in one go: what was written since is then looked through once. Of the past that may be everything.
+    const whole = index === undefined || options.resourceVersion !== undefined ? SLICE : undefined;
     const least = index === undefined ? 1 : PAGE_BY_INDEX;
     const size = limit === undefined ? whole : Math.min(SLICE, Math.max(least, limit + 1));
     pages: for await (const opened of this.#range(prefix, { after, limit: size, at: revision, index }, open)) {

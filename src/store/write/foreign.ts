@@ -29,7 +29,7 @@ export async function takeIn(host: ForeignHost, until: number): Promise<void> {
         const id = keyId(event.key);
         const form = event.verb === 'delete' ? undefined : new Form(event.object as Stored);
         if (event.error === undefined) states.foreign(event.key, id, form, batch.revision, versions[index]!);
-        else states.forget(id);
+        else states.forget(event.key, id, batch.revision);
         host.applied(event.key, form);
       });
       if (host.followed()) feed.append(batch);

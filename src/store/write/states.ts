@@ -208,10 +208,14 @@ export class States {
     this.#remember(id, key, form, revision, version);
   }
 
-  forget(id: string): void {
+  /** Somebody else committed what cannot be opened here: it has to be read. */
+  forget(key: Key, id: string, revision: number): void {
     this.#epoch += 1;
     this.#recent.delete(id);
     this.#older.delete(id);
+    for (const mark of this.#marksOf(key)) mark.changed = revision;
+    // A transaction that has read the state before could not tell by the key that it has changed.
+    if (this.#pins.has(id)) this.#jumps += 1;
   }
 
   /** Anything may have changed up to `revision`: what is committed is known no longer, what is under way finds out at its commit. */
